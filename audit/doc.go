@@ -1,0 +1,154 @@
+// Package audit keeps an append-only, tamper-evident trail of requests in one
+// folder.
+//
+//	Begin → encode → queue → one write + one fdatasync for all that queued → go on
+//
+// The invariant: when [Log.Begin] returns an exchange, its `received` record is
+// on disk, and when [Exchange.End] returns nil, its `completed` record is. What
+// could not be written is an error that wraps [ErrUnavailable], and whoever gets
+// one must not act. The package knows nothing of HTTP handlers, tokens, settings
+// or loggers.
+//
+// # Files
+//
+//	audit_YYYYMMDD.jsonl                one record a line; the date is UTC
+//	audit_YYYYMMDD.jsonl.torn-<offset>  what a repair cut off, byte for byte
+//
+// One folder is one log with one writer: the folder itself is locked (flock).
+// Files are 0600, the folder is made 0700. A day file begins with its `day`
+// record. The day of writing never goes back, even when the clock does.
+//
+// # Record
+//
+// A line is one JSON object in printable ASCII (0x20 to 0x7E), ended by one
+// newline (U+000A), and at most 32 KiB long with it. There is exactly one way to
+// write a record, and [Parse] takes no other:
+//
+//   - no white space between tokens;
+//   - a string escapes `"` and `\` as `\"` and `\\` and every other character
+//     outside 0x20 to 0x7E as lower-case \uXXXX (a surrogate pair above U+FFFF);
+//   - a value whose bytes are no UTF-8 has U+FFFD for each byte that is not, and
+//     the whole value stands in standard base64 right behind it, under the same
+//     name + `_b64` (in metadata: at its place in the order of names);
+//   - numbers are integers of at most 63 bits, without leading zeros;
+//   - an unknown text or number is null in the always-present fields, which is
+//     the only way to write the empty string there;
+//   - the fields stand in the order below, the members of nested objects in byte
+//     order of their names, no name twice;
+//   - hashes are SHA-256 in lower-case hex.
+//
+// Nothing is hashed after decoding: the bytes of the line are, without the
+// newline.
+//
+// Always present, null where unknown:
+//
+//	timestamp              UTC, RFC 3339, 6 decimals, `Z`: when the record was written
+//	event_type             the route's name, `request` for a route without one;
+//	                       `auth_failure` for our 401 and 403; `system`
+//	job_id                 from the path, else from the JSON reply
+//	status                 the job's status, from the JSON reply
+//	user_id                who: verified
+//	user_email             from the token
+//	token_iat              integer seconds since 1970 (floor)
+//	ip_address             the client
+//	session_id             from the token
+//	metadata               an object, see below
+//	alcoa_attributable     `user_id (email)`, or `user_id`; when somebody
+//	                       impersonates the user: `actor_id acting as user_id`
+//	alcoa_contemporaneous  the timestamp again
+//	alcoa_original         true; false on records derived later (interrupted)
+//	v                      1
+//	seq                    from 1, without a gap
+//	prev_hash              hash of the line before, across files; 64 zeros at seq 1
+//	log_id                 32 hex digits, random: made with seq 1
+//	boot_id                32 hex digits, random: made at each start
+//	phase                  received, completed, interrupted, refused, system
+//	request_id             null on system records
+//
+// Left out when unknown:
+//
+//	received_seq           on completed and interrupted: the record that it closes
+//	outcome                on completed: ok, not_forwarded, upstream_error,
+//	                       timeout, client_aborted, rejected
+//	reason                 of a reply that is ours; the kind of a system record
+//	change_reason          why the change was made, as the client says
+//	actor_id               who impersonates the user
+//	actor_session_id
+//	client_request_id      the client's own X-Request-ID
+//	http_method
+//	http_host
+//	http_proto
+//	http_path              escaped, as sent
+//	http_query             as sent, values of secrets masked
+//	http_status            what the client was sent
+//	upstream_status        what we received
+//	duration_us            microseconds from request to outcome, rounded up
+//	req_bytes, req_sha256, req_complete
+//	                       the request's body as far as it was read: `…_sha256`
+//	                       covers exactly `…_bytes`, `…_complete` says whether
+//	                       the end was reached
+//	res_bytes, res_sha256, res_complete
+//	                       the upstream's reply, likewise
+//	peer_ip                the TCP peer
+//	token_sha256           of the whole token
+//	jti, kid, azp, org_id, fva
+//	                       from the token
+//	user_agent
+//	truncated              [{bytes,field,sha256}]: texts that were cut to fit the
+//	                       line, with the length and hash of the whole
+//
+// Readers keep and hash fields that they do not know; a `v` that they do not know
+// is an error.
+//
+// Metadata of requests: `token_exp` (and `token_exp_literal`,
+// `token_iat_literal` where the token had a fraction), `files`
+// ([{field,filename,sha256,size_bytes}] of a multipart upload, 32 at most, with
+// `files_omitted` beyond), `fields` (path wildcards and reply fields that have no
+// field of their own).
+//
+// No token is ever in a record: whatever looks like a compact JWS or JWE, in any
+// text, is written as `[token]`.
+//
+// # Phases
+//
+// A forwarded request has two records: `received`, durable before the upstream is
+// dialled, says what was asked; `completed`, durable before the end of the reply
+// leaves, repeats the always-present fields, method and path and says what came
+// of it. Each `received` is closed by exactly one `completed`, or by one
+// `interrupted` that the next start writes for a run that died. A request that we
+// answer alone has one `refused` record, for which nobody waits; beyond 100 a
+// second of those with a verified user, and 100 of those without, refusals are
+// counted and written once a second as a `refused` record with the reason
+// `summary` and the metadata `counts` (by reason), `from`, `to`, `top_ips`
+// ([{count,ip}]).
+//
+// System records name their kind in reason:
+//
+//	day             first of a day file: file_before, the seqs of the requests
+//	                that are `open`, tree_size (lines before); `part` of `parts`
+//	                when the seqs need more than one record
+//	start           version, settings digest, key ids
+//	stop            the last of a run that ended well
+//	keys_changed    added, removed key ids
+//	recovery        what start cut: file, offset, cut_bytes, sha256, evidence, cause
+//	fault           the trail could not be written for a while: cause
+//	reply_withheld  the outcome with this `seq` came too late; the client got an
+//	                error or a cut reply
+//
+// # Faults
+//
+// No room (ENOSPC, EDQUOT, a short write): the file is cut back to its last good
+// line, records are refused, and once a second it is tried again. Any other error
+// of a write, any error of an fsync, and a file that was removed, replaced, cut
+// or appended to by another end the log for the life of the process: see
+// [Log.Failed]. A second fsync would succeed and lie.
+//
+// Start reads the newest day file. Bad bytes at its end are what a run leaves
+// that died while writing: they are kept in a file of their own and cut. Bad
+// bytes with whole lines behind them are damage, and start is refused.
+//
+// # What is not promised
+//
+// The chain protects neither its own end nor against somebody who rewrites all of
+// it: keep copies, or at least the last line's hash, on another host.
+package audit

@@ -1,0 +1,43 @@
+package audit
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// errUnterminated says that a file ends within a line.
+var errUnterminated = errors.New("the file ends within a line")
+
+// eachLine calls do for every line of a file of the folder, without its newline,
+// with the offset where it begins. The line is valid during the call.
+func eachLine(dir *folder, name string, do func(line []byte, offset int64) error) error {
+	f, err := dir.open(name, os.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	return errors.Join(scanLines(f, do), f.Close())
+}
+
+// scanLines is eachLine for any reader. A line that is too long is an error, and
+// so is an end without newline (errUnterminated).
+func scanLines(r io.Reader, do func(line []byte, offset int64) error) error {
+	in := bufio.NewReaderSize(r, 4*MaxLine)
+	for offset := int64(0); ; {
+		line, err := in.ReadSlice('\n')
+		switch {
+		case errors.Is(err, io.EOF) && len(line) == 0:
+			return nil
+		case errors.Is(err, io.EOF):
+			return errUnterminated
+		case err != nil:
+			return fmt.Errorf("reading at byte %d: %w", offset, err)
+		}
+		if err := do(line[:len(line)-1], offset); err != nil {
+			return err
+		}
+		offset += int64(len(line))
+	}
+}

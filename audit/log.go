@@ -1,0 +1,210 @@
+package audit
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// ErrUnavailable is wrapped by every error that says that a record could not be
+// written: nothing that depends on the record may happen.
+var ErrUnavailable = errors.New("audit: trail unavailable")
+
+// ErrClosed is returned after [Log.Close]. It wraps [ErrUnavailable].
+var ErrClosed = fmt.Errorf("%w: closed", ErrUnavailable)
+
+// A Durability says when a record counts as written.
+type Durability int
+
+// The durabilities. There is no "off".
+const (
+	// Fsync: when the disk has it. It survives a power cut.
+	Fsync Durability = iota
+	// OS: when the operating system has it. It survives our crash; a power cut
+	// may cost the last second.
+	OS
+)
+
+// A Config says how to open a [Log].
+type Config struct {
+	// Dir is the folder. It is made, with its parents, if it is missing.
+	Dir string
+	// Durability is Fsync unless set.
+	Durability Durability
+	// MaxWait is the longest that a record is waited for; 0 means 2 s.
+	MaxWait time.Duration
+	// Start is the metadata of this run's `start` record.
+	Start Object
+	// OnState is called by the writer when the trail becomes unavailable, with
+	// the cause, and when it is available again, with nil. It must not call
+	// the Log. May be nil.
+	OnState func(error)
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+
+	wrap func(file) file // puts faults into the files, in tests
+}
+
+const (
+	defaultMaxWait = 2 * time.Second
+	maxQueue       = 8192    // records waiting for a commit
+	maxBatch       = 4 << 20 // bytes of one commit
+	tickEvery      = time.Second
+)
+
+// A Log is the trail in one folder, open for writing. One goroutine of its own
+// writes; all methods are safe for concurrent use. Open makes it, the caller
+// closes it.
+type Log struct {
+	Config
+	dir    *folder
+	logID  string
+	bootID string
+
+	mu      sync.Mutex
+	queue   []*entry
+	queued  int       // entries in queue that are not withdrawn
+	retry   []*entry  // records that must still be written when there is room
+	since   time.Time // when the running commit began; zero if none runs
+	fault   error     // why the last commit failed; nil if it did not
+	broken  bool      // the fault is for good
+	closing bool
+	head    Head // of the last durable line
+
+	wake     chan struct{} // there is something in the queue
+	stop     chan struct{} // closed by Close
+	failed   chan struct{} // closed when broken
+	stopped  chan struct{} // closed when the writer has ended
+	closeErr error         // the writer's last word, set before stopped
+
+	refusals refusals
+	writer   writer
+}
+
+// Open opens the log in cfg.Dir, or begins one there. It cuts a torn tail, whose
+// bytes are kept beside, closes the requests that an earlier run left open, and
+// writes this run's `start` record; all that is durable when Open returns. It
+// refuses a folder that another process has open, that others could write to, or
+// whose newest file is damaged.
+func Open(cfg Config) (_ *Log, err error) {
+	if cfg.MaxWait == 0 {
+		cfg.MaxWait = defaultMaxWait
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	dir, err := openFolder(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	l := &Log{
+		Config: cfg, dir: dir, bootID: newID(),
+		wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		failed: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	l.refusals.init()
+	if err := l.recover(); err != nil {
+		return nil, errors.Join(fmt.Errorf("audit: %w", err), l.writer.close(), dir.close())
+	}
+	go l.run()
+	return l, nil
+}
+
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}
+
+// Begin records that a request was asked, and returns when that is durable: only
+// then may it be forwarded. Of r it takes what is known of the request; the
+// fields that the log itself gives (times, chain, ids, phase, attribution) are
+// ignored. After an error, which wraps [ErrUnavailable] or is ctx's, the request
+// must not be forwarded, and the trail says so if it holds the record after all.
+// The caller ends the exchange.
+func (l *Log) Begin(ctx context.Context, r *Record) (*Exchange, error) {
+	rec := *r
+	rec.Phase = Received
+	e, err := l.submit(&rec)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.wait(ctx, e); err != nil {
+		return nil, err
+	}
+	return &Exchange{log: l, received: &rec, seq: e.seq}, nil
+}
+
+// Record writes a system record and returns when it is durable. The reason is
+// its kind.
+func (l *Log) Record(ctx context.Context, reason string, metadata Object) error {
+	e, err := l.submit(systemRecord(reason, metadata))
+	if err != nil {
+		return err
+	}
+	return l.wait(ctx, e)
+}
+
+func systemRecord(reason string, metadata Object) *Record {
+	return &Record{EventType: EventSystem, Phase: System, Reason: reason, Metadata: metadata}
+}
+
+// Err says why the trail can't be written now; nil if it can.
+func (l *Log) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.unavailable()
+}
+
+// unavailable is Err with the lock held.
+func (l *Log) unavailable() error {
+	switch {
+	case l.fault != nil:
+		return fmt.Errorf("%w: %w", ErrUnavailable, l.fault)
+	case l.closing:
+		return ErrClosed
+	case !l.since.IsZero() && time.Since(l.since) > l.MaxWait:
+		return fmt.Errorf("%w: a write has been under way for %s", ErrUnavailable,
+			time.Since(l.since).Round(time.Millisecond))
+	default:
+		return nil
+	}
+}
+
+// Failed returns a channel that is closed when the trail has failed for good:
+// the process should end, since only a new start can find out what is on disk.
+func (l *Log) Failed() <-chan struct{} { return l.failed }
+
+// Head returns the end of what is written.
+func (l *Log) Head() Head {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.head
+}
+
+// ID returns the log's id: 32 hex digits, made with its first record.
+func (l *Log) ID() string { return l.logID }
+
+// Close writes what is still queued and the `stop` record, makes all durable and
+// gives the folder up. Exchanges that are still open stay so: the next start
+// closes them as interrupted. It returns why the trail failed, if it did.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	if !l.closing {
+		l.closing = true
+		close(l.stop)
+	}
+	l.mu.Unlock()
+	hung := time.NewTimer(l.MaxWait + tickEvery)
+	defer hung.Stop()
+	select {
+	case <-l.stopped:
+		return l.closeErr
+	case <-hung.C:
+		return fmt.Errorf("%w: a write does not end", ErrUnavailable)
+	}
+}

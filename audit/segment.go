@@ -1,0 +1,186 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// errNoRoom marks a write that failed and was undone: the log is as before, and
+// the next write may succeed.
+var errNoRoom = errors.New("no room")
+
+// allocateStep is how many bytes are preallocated at a time.
+const allocateStep = 1 << 20
+
+// A file is what a segment needs of an [os.File]: the place where tests put
+// faults in.
+type file interface {
+	io.Writer
+	Truncate(size int64) error
+	Sync() error
+	Close() error
+}
+
+// A dataFile is an [os.File] that syncs its data.
+type dataFile struct{ *os.File }
+
+func (f dataFile) Sync() error { return syncData(f.File) }
+
+// A segment is the day file that is being written.
+type segment struct {
+	dir       *folder
+	name      string
+	file      file
+	raw       *os.File // for fstat; file writes to it
+	id        fileID
+	size      int64 // offset after the last good line
+	allocated int64
+	dirty     bool // written since the last sync
+}
+
+// A fileID tells one file of the machine from every other.
+type fileID struct{ dev, ino uint64 }
+
+// openSegment opens the day file for appending; made says that it must not be
+// there yet.
+func openSegment(dir *folder, name string, made bool, wrap func(file) file) (*segment, error) {
+	flags := unix.O_WRONLY | unix.O_APPEND
+	if made {
+		flags |= unix.O_CREAT | unix.O_EXCL
+	}
+	raw, err := dir.open(name, flags)
+	if err != nil {
+		return nil, err
+	}
+	s := &segment{dir: dir, name: name, raw: raw, file: dataFile{raw}}
+	if wrap != nil {
+		s.file = wrap(s.file)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(raw.Fd()), &st); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), raw.Close())
+	}
+	s.id, s.size = idOf(&st), st.Size
+	s.allocated = s.size
+	return s, nil
+}
+
+// idOf converts: the fields' types differ between systems.
+func idOf(st *unix.Stat_t) fileID {
+	return fileID{uint64(st.Dev), st.Ino} //nolint:gosec,unconvert // int32 on macOS
+}
+
+// write appends lines and, if sync is set, makes them durable. After an error
+// that is errNoRoom the file is as before; after any other its state is unknown
+// and it must not be written again.
+func (s *segment) write(lines []byte, sync bool) error {
+	if need := s.size + int64(len(lines)); need > s.allocated {
+		s.allocated = need + allocateStep
+		preallocate(s.raw, s.size, s.allocated-s.size)
+	}
+	if n, err := s.file.Write(lines); err != nil || n < len(lines) {
+		return s.undo(err)
+	}
+	s.dirty = true
+	if sync {
+		if err := s.sync(); err != nil {
+			return err
+		}
+	}
+	s.size += int64(len(lines))
+	return s.check()
+}
+
+// undo cuts back what a failed write left, if it failed for want of room.
+func (s *segment) undo(err error) error {
+	room := err == nil || errors.Is(err, io.ErrShortWrite) || errors.Is(err, unix.ENOSPC) ||
+		errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG)
+	if err == nil {
+		err = io.ErrShortWrite
+	}
+	if !room {
+		return fmt.Errorf("writing %s: %w", s.name, err)
+	}
+	if cut := s.file.Truncate(s.size); cut != nil {
+		return fmt.Errorf("cutting %s back after %w: %w", s.name, err, cut)
+	}
+	s.allocated = s.size
+	return fmt.Errorf("writing %s: %w: %w", s.name, errNoRoom, err)
+}
+
+func (s *segment) sync() error {
+	if !s.dirty {
+		return nil
+	}
+	if err := s.file.Sync(); err != nil {
+		return fmt.Errorf("fsync of %s: %w", s.name, err)
+	}
+	s.dirty = false
+	return nil
+}
+
+// check finds out whether the file is still the one of its name, whole and only
+// ours: a file removed, replaced, cut or appended to keeps taking writes that
+// nobody will read.
+func (s *segment) check() error {
+	var open, named unix.Stat_t
+	if err := unix.Fstat(int(s.raw.Fd()), &open); err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	if err := unix.Fstatat(int(s.dir.dir.Fd()), s.name, &named, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("%s was removed or renamed: %w", s.name, err)
+	}
+	switch {
+	case open.Nlink != 1:
+		return fmt.Errorf("%s was removed or linked: it has %d names", s.name, open.Nlink)
+	case idOf(&named) != s.id:
+		return fmt.Errorf("%s was replaced by another file", s.name)
+	case open.Size != s.size:
+		return fmt.Errorf("%s was changed by another: %d bytes, want %d", s.name, open.Size, s.size)
+	}
+	return nil
+}
+
+// close gives back what was preallocated, makes the rest durable and closes.
+func (s *segment) close() error {
+	var cut error
+	if s.allocated > s.size {
+		cut = s.file.Truncate(s.size)
+	}
+	return errors.Join(cut, s.sync(), s.file.Close())
+}
+
+// abandon closes a file whose state is unknown and leaves it as it is.
+func (s *segment) abandon() error { return s.file.Close() }
+
+// roomError reports whether err, from making a file, is want of room.
+func roomError(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path) && (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT))
+}
+
+// A day counts from 1970-01-01 in UTC.
+type day int64
+
+func dayOf(t time.Time) day { return day(t.Unix() / 86400) }
+
+func (d day) fileName() string {
+	return dayPrefix + time.Unix(int64(d)*86400, 0).UTC().Format(dayLayout) + daySuffix
+}
+
+func parseDay(date string) (day, error) {
+	t, err := time.Parse(dayLayout, date)
+	return dayOf(t), err
+}
+
+// dayOfFile returns the day of a name that isDayFile takes.
+func dayOfFile(name string) day {
+	d, _ := parseDay(name[len(dayPrefix) : len(name)-len(daySuffix)])
+	return d
+}

@@ -1,0 +1,23 @@
+package audit
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// syncData makes the file's data and length durable (fdatasync(2)).
+func syncData(f *os.File) error {
+	for {
+		err := unix.Fdatasync(int(f.Fd()))
+		if err != unix.EINTR { //nolint:errorlint // an errno as the call returns it
+			return err
+		}
+	}
+}
+
+// preallocate asks for room after the file's end without changing its length. It
+// is a matter of speed only: its failure means nothing.
+func preallocate(f *os.File, offset, length int64) {
+	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, offset, length)
+}

@@ -1,0 +1,252 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A writer is what only the writing goroutine touches: the end of the chain and
+// the file that it is in.
+type writer struct {
+	seg      *segment
+	day      day    // of seg; it never goes back
+	previous string // name of the day file before seg, "" if there is none
+	head     Head
+	open     map[int64]struct{} // seqs of the requests that are not closed
+	buf      []byte
+	batch    []*entry
+}
+
+func (w *writer) close() error {
+	if w.seg == nil {
+		return nil
+	}
+	return w.seg.close()
+}
+
+// run writes what is queued until the log is closed or has failed. Nothing
+// lingers: what queued while a commit ran is the next commit.
+func (l *Log) run() {
+	defer close(l.stopped)
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	for {
+		if batch := l.take(); len(batch) > 0 {
+			l.commit(batch)
+			continue
+		}
+		select {
+		case <-l.wake:
+		case <-tick.C:
+			l.tick()
+		case <-l.failed:
+			<-l.stop // the folder stays locked until the process gives up
+			l.closeErr = errors.Join(l.faultNow(), l.writer.seg.abandon(), l.dir.close())
+			return
+		case <-l.stop:
+			l.closeErr = l.finish()
+			return
+		}
+	}
+}
+
+// commit writes the batch as one: all of it is durable, or none of it counts.
+func (l *Log) commit(batch []*entry) { l.settle(batch, l.write(batch)) }
+
+func (l *Log) write(batch []*entry) error {
+	w := &l.writer
+	now := l.Now()
+	if err := l.roll(dayOf(now)); err != nil {
+		return err
+	}
+	head, buf := w.head, w.buf[:0]
+	begun := w.seg.size == 0
+	if begun {
+		for _, e := range l.dayRecords() {
+			buf, head = appendTo(buf, e, now, head)
+		}
+	}
+	for _, e := range batch {
+		buf, head = appendTo(buf, e, now, head)
+	}
+	w.buf = buf[:0]
+	if err := w.seg.write(buf, l.Durability == Fsync || begun); err != nil {
+		return err
+	}
+	if begun {
+		if err := l.dir.sync(); err != nil {
+			return err
+		}
+	}
+	w.head = head
+	w.track(batch)
+	return nil
+}
+
+// appendTo writes the entry's line, and returns the chain's new end.
+func appendTo(buf []byte, e *entry, now time.Time, head Head) ([]byte, Head) {
+	start := len(buf)
+	buf = e.appendLine(buf, now, head)
+	e.seq = head.Seq + 1
+	head = Head{Seq: e.seq, Hash: HashLine(buf[start:])}
+	return append(buf, '\n'), head
+}
+
+// track keeps the seqs of the requests that are open.
+func (w *writer) track(batch []*entry) {
+	for _, e := range batch {
+		switch e.record.Phase {
+		case Received:
+			w.open[e.seq] = struct{}{}
+		case Completed, Interrupted:
+			delete(w.open, e.record.ReceivedSeq)
+		}
+	}
+}
+
+// roll begins a new day file when the day has changed. A clock that steps back
+// does not go back to an older file.
+func (l *Log) roll(today day) error {
+	w := &l.writer
+	if w.seg != nil && today <= w.day {
+		return nil
+	}
+	if w.seg != nil && w.seg.size == 0 {
+		return w.rename(l, today)
+	}
+	next, err := openSegment(l.dir, today.fileName(), true, l.wrap)
+	if err != nil {
+		return unlessNoRoom("beginning a day", err)
+	}
+	if w.seg != nil {
+		w.previous = w.seg.name
+		if err := w.seg.close(); err != nil {
+			return errors.Join(fmt.Errorf("ending %s: %w", w.seg.name, err), next.close())
+		}
+	}
+	w.seg, w.day = next, today
+	return nil
+}
+
+// rename gives a file into which no line of its day could be written the name of
+// today.
+func (w *writer) rename(l *Log, today day) error {
+	fd := int(l.dir.dir.Fd())
+	if err := unix.Renameat(fd, w.seg.name, fd, today.fileName()); err != nil {
+		return fmt.Errorf("renaming %s: %w", w.seg.name, err)
+	}
+	w.seg.name, w.day = today.fileName(), today
+	return nil
+}
+
+func unlessNoRoom(doing string, err error) error {
+	if roomError(err) {
+		return fmt.Errorf("%s: %w: %w", doing, errNoRoom, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// maxOpenSeqs is how many seqs a `day` record can hold.
+const maxOpenSeqs = 1000
+
+// dayRecords makes the records that a day file begins with.
+func (l *Log) dayRecords() []*entry {
+	w := &l.writer
+	open := slices.Sorted(maps.Keys(w.open))
+	parts := max(1, (len(open)+maxOpenSeqs-1)/maxOpenSeqs)
+	entries := make([]*entry, 0, parts)
+	for part := range parts {
+		some := open[part*maxOpenSeqs : min(len(open), (part+1)*maxOpenSeqs)]
+		seqs := make([]Value, len(some))
+		for i, seq := range some {
+			seqs[i] = Int(seq)
+		}
+		before := Value{}
+		if w.previous != "" {
+			before = String(w.previous)
+		}
+		r := systemRecord("day", Object{
+			{"file_before", before},
+			{"open", List(seqs...)},
+			{"part", Int(int64(part + 1))},
+			{"parts", Int(int64(parts))},
+			{"tree_size", Int(w.head.Seq)},
+		})
+		r.LogID, r.BootID = l.logID, l.bootID
+		e := &entry{record: r}
+		e.encode(r)
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// tick does what is due once a second: it looks whether there is room again,
+// writes what was only counted, and in durability OS makes the file durable.
+func (l *Log) tick() {
+	l.mu.Lock()
+	fault, broken := l.fault, l.broken
+	l.mu.Unlock()
+	switch {
+	case broken:
+	case fault != nil:
+		l.resume(fault)
+	default:
+		if batch := l.summaries(); len(batch) > 0 {
+			l.commit(batch)
+		}
+		if err := l.writer.seg.sync(); err != nil {
+			l.settle(nil, err)
+		}
+	}
+}
+
+// resume tries to write again after the disk was full: first a record of the
+// fault itself, then what could not be written.
+func (l *Log) resume(fault error) {
+	record := systemRecord("fault", Object{{"cause", String(fault.Error())}})
+	e, err := l.newEntry(record)
+	if err != nil {
+		return
+	}
+	l.mu.Lock()
+	batch := append([]*entry{e}, l.retry...)
+	l.retry = nil
+	l.mu.Unlock()
+	err = l.write(batch)
+	if errors.Is(err, errNoRoom) {
+		batch = batch[1:] // the fault is told once, when it is over
+	}
+	l.settle(batch, err)
+}
+
+// finish writes what is still to be written, and the `stop` record.
+func (l *Log) finish() error {
+	if fault := l.faultNow(); fault != nil {
+		l.resume(fault)
+	}
+	for batch := l.take(); len(batch) > 0; batch = l.take() {
+		l.commit(batch)
+	}
+	batch := l.summaries()
+	stop, err := l.newEntry(systemRecord("stop", nil))
+	if err != nil {
+		return err
+	}
+	l.commit(append(batch, stop))
+	if err := l.faultNow(); err != nil {
+		return errors.Join(err, l.writer.seg.abandon(), l.dir.close())
+	}
+	return errors.Join(l.writer.close(), l.dir.close())
+}
+
+// faultNow says why the last commit failed, nil if it did not.
+func (l *Log) faultNow() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fault
+}
