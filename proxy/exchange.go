@@ -1,0 +1,189 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"tollbook/audit"
+	"tollbook/proxy/clerk"
+)
+
+// An exchange is one request on its way, and its reply. ReverseProxy's hooks find
+// it in the request's context. Its methods run on the handler's goroutine.
+type exchange struct {
+	h       *Handler
+	w       http.ResponseWriter
+	r       *http.Request
+	start   time.Time
+	record  audit.Record // what is known of the request
+	session *clerk.Session
+	trail   *audit.Exchange // nil before begin
+	upgrade bool            // a WebSocket is asked for
+
+	req            *requestBody  // nil if there is none
+	res            *responseBody // nil before there is one
+	upstreamStatus int           // 0 before there is a reply
+	sent           int           // status that the client has, or is about to have
+	fields         audit.Object  // lifted from the reply
+	jobID, status  string        // likewise
+	closed         bool
+	closeErr       error
+}
+
+// exchangeKey is the context key of the exchange.
+type exchangeKey struct{}
+
+func exchangeOf(r *http.Request) *exchange {
+	return r.Context().Value(exchangeKey{}).(*exchange) //nolint:forcetypeassert // set by begin
+}
+
+func (h *Handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{h: h, w: w, r: r, start: h.Now()}
+	x.describeRequest()
+	return x
+}
+
+// refuse answers without the upstream, and records that.
+func (x *exchange) refuse(rep reply) {
+	x.record.Reason, x.record.HTTPStatus = rep.reason, int64(rep.status)
+	if rep.status == http.StatusUnauthorized || rep.status == http.StatusForbidden {
+		x.record.EventType = audit.EventAuthFailure
+	}
+	x.h.Trail.Refuse(&x.record)
+	x.h.Log.Debug("refused", zap.String("reason", rep.reason), zap.Int("status", rep.status),
+		zap.String("request_id", x.record.RequestID))
+	x.write(rep)
+}
+
+// begin records the request; when it returns nil, that is durable.
+func (x *exchange) begin(session *clerk.Session) (err error) {
+	x.session = session
+	x.trail, err = x.h.Trail.Begin(x.r.Context(), &x.record)
+	if err != nil {
+		x.h.Log.Warn("audit begin", zap.Error(err), zap.String("request_id", x.record.RequestID))
+	}
+	return err
+}
+
+// request returns the request as it is forwarded: it carries the exchange, and
+// its body is digested on the way.
+func (x *exchange) request() *http.Request {
+	r := x.r.WithContext(context.WithValue(x.r.Context(), exchangeKey{}, x))
+	if r.Body != nil && r.Body != http.NoBody {
+		x.req = newRequestBody(r)
+		r.Body = x.req
+	}
+	return r
+}
+
+// finish records the outcome; when it returns nil, that is durable and the end of
+// the reply may leave. Only the first call counts.
+func (x *exchange) finish(outcome audit.Outcome, reason string) error {
+	if x.closed {
+		return x.closeErr
+	}
+	x.closed = true
+	result := audit.Result{
+		Outcome: outcome, Reason: reason, JobID: x.jobID, Status: x.status,
+		HTTPStatus: x.sent, UpstreamStatus: x.upstreamStatus,
+		Duration: max(x.h.Now().Sub(x.start), time.Microsecond),
+		Req:      x.requestDigest(), Metadata: x.fields,
+	}
+	if x.res != nil {
+		result.Res = x.res.digest()
+	}
+	if x.req != nil {
+		result.Metadata = append(result.Metadata, x.req.metadata()...)
+	}
+	if err := x.trail.End(result); err != nil {
+		x.h.Log.Error("audit end", zap.Error(err), zap.String("request_id", x.record.RequestID))
+		x.closeErr = errUnrecorded
+	}
+	return x.closeErr
+}
+
+// requestDigest stops the request's body, whose reader may be another goroutine,
+// and tells how far it came.
+func (x *exchange) requestDigest() *audit.Body {
+	if x.req == nil {
+		return emptyBody()
+	}
+	return x.req.stop()
+}
+
+// close records what ReverseProxy left without an end: a tunnel that is over, or
+// a reply that was cut because the client went away.
+func (x *exchange) close() {
+	if x.req != nil {
+		defer x.req.release()
+	}
+	if x.closed {
+		return
+	}
+	switch {
+	case x.upstreamStatus == http.StatusSwitchingProtocols:
+		_ = x.finish(audit.OK, "") // the tunnel is closed already
+	case errors.Is(context.Cause(x.r.Context()), errDraining):
+		_ = x.finish(audit.Rejected, replyDraining.reason)
+	default:
+		_ = x.finish(audit.ClientAborted, "")
+	}
+}
+
+// errUnrecorded says that the outcome is not on disk: the client must not get
+// the whole reply.
+var errUnrecorded = errors.New("outcome not recorded")
+
+// errDraining is the cause of the contexts of requests that outlived the drain.
+var errDraining = errors.New("draining")
+
+// handleError answers when the upstream did not, or when its reply may not leave.
+func handleError(_ http.ResponseWriter, r *http.Request, err error) {
+	x := exchangeOf(r)
+	outcome, rep := x.diagnose(err)
+	if !errors.Is(err, errUnrecorded) {
+		x.h.Log.Warn("upstream", zap.Error(err), zap.String("outcome", string(outcome)),
+			zap.String("request_id", x.record.RequestID))
+	}
+	complete := x.bodyComplete()
+	x.sent = rep.status
+	if x.finish(outcome, rep.reason) != nil {
+		rep = replyUnrecorded
+	}
+	if outcome == audit.ClientAborted {
+		panic(http.ErrAbortHandler) // to return would be an empty 200
+	}
+	if !complete {
+		x.w.Header().Set("Connection", "close")
+	}
+	x.write(rep)
+}
+
+// diagnose says what an error of the upstream call means, and what the client is
+// told if it can be. The client's own failures come first: they look like the
+// upstream's otherwise.
+func (x *exchange) diagnose(err error) (audit.Outcome, reply) {
+	var timeout net.Error
+	var dial *dialError
+	switch {
+	case errors.Is(context.Cause(x.r.Context()), errDraining):
+		return audit.Rejected, replyDraining
+	case x.req != nil && x.req.malformed():
+		return audit.Rejected, replyMalformed
+	case x.req != nil && x.req.aborted(), x.r.Context().Err() != nil:
+		return audit.ClientAborted, reply{}
+	case errors.As(err, &dial):
+		return audit.NotForwarded, replyUnreachable
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return audit.Timeout, replyTimeout
+	default:
+		return audit.UpstreamError, replyUnreachable
+	}
+}
+
+func (x *exchange) bodyComplete() bool { return x.req == nil || x.req.complete() }

@@ -1,0 +1,203 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+
+	"tollbook/audit"
+)
+
+// heldBytes is the length up to which a reply of known length is read whole
+// before any of it leaves: an upstream that dies meanwhile is still an honest
+// 502, and a record that can't be written an honest 500.
+const heldBytes = 64 << 10
+
+// modifyResponse sees the upstream's reply before any of it has left, and keeps
+// its end back until the outcome is recorded.
+func modifyResponse(res *http.Response) error {
+	x := exchangeOf(res.Request)
+	x.upstreamStatus, x.sent = res.StatusCode, res.StatusCode
+	res.Header[headerRequestID] = []string{x.record.RequestID}
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return x.checkTunnel()
+	}
+	if !x.bodyComplete() || x.h.draining.Load() {
+		// What the client still sends of a body must never be read as its next
+		// request.
+		res.Header.Set("Connection", "close")
+	}
+	if !x.bodyComplete() {
+		x.req.pause(x.w)
+	}
+	x.res = newResponseBody(x, res)
+	switch size := res.ContentLength; {
+	case bodiless(x.r.Method, res.StatusCode):
+		return x.holdWhole(res, 0)
+	case size >= 0 && size <= heldBytes:
+		return x.holdWhole(res, size)
+	default:
+		res.Body = x.res
+		return nil
+	}
+}
+
+// bodiless reports whether a reply ends with its head (RFC 9112 §6.3), whatever
+// its Content-Length says.
+func bodiless(method string, status int) bool {
+	return method == http.MethodHead || status == http.StatusNoContent ||
+		status == http.StatusNotModified
+}
+
+var errTunnel = errors.New("upstream switched protocols without being asked to")
+
+func (x *exchange) checkTunnel() error {
+	if !x.upgrade {
+		return errTunnel
+	}
+	return nil
+}
+
+// holdWhole reads a short reply to its end, records the outcome, and leaves the
+// bytes to be sent from memory.
+func (x *exchange) holdWhole(res *http.Response, size int64) error {
+	content := make([]byte, size)
+	if err := x.res.readWhole(content); err != nil {
+		return err
+	}
+	if err := x.finish(audit.OK, ""); err != nil {
+		return err
+	}
+	res.Body = held{bytes.NewReader(content), res.Body}
+	return nil
+}
+
+// held is a reply in memory; closing it closes the upstream's.
+type held struct {
+	io.Reader
+	io.Closer
+}
+
+// A responseBody passes the upstream's reply on and keeps its end: the read that
+// would tell the client that it has everything waits for the record.
+type responseBody struct {
+	x        *exchange
+	upstream io.ReadCloser
+	length   int64 // -1 if it is not known
+	digester
+	lift *lifter // nil if nothing is to be lifted
+	end  error   // what the reads after the last one return
+}
+
+func newResponseBody(x *exchange, res *http.Response) *responseBody {
+	return &responseBody{
+		x: x, upstream: res.Body, length: res.ContentLength,
+		digester: newDigester(), lift: newLifter(x.h.ResponseFields, res),
+	}
+}
+
+// readWhole reads the reply to its end, which must be where content ends: an
+// HTTP/2 upstream may still send trailers there.
+func (b *responseBody) readWhole(content []byte) error {
+	n, err := io.ReadFull(b.upstream, content)
+	b.take(content[:n])
+	if err == nil {
+		err = b.readEnd()
+	}
+	if err != nil {
+		return fmt.Errorf("reading the reply: %w", err)
+	}
+	b.reached()
+	return nil
+}
+
+// readEnd checks that nothing follows.
+func (b *responseBody) readEnd() error {
+	var more [1]byte
+	n, err := b.upstream.Read(more[:])
+	switch {
+	case n > 0:
+		return errors.New("more bytes than the reply's length")
+	case err == nil:
+		return io.ErrNoProgress
+	case errors.Is(err, io.EOF):
+		return nil
+	default:
+		return err
+	}
+}
+
+func (b *responseBody) take(p []byte) {
+	b.add(p)
+	b.lift.add(p)
+}
+
+// reached notes that the reply is whole.
+func (b *responseBody) reached() {
+	b.complete = true
+	b.x.liftFields(b.lift)
+}
+
+// Read implements [io.Reader].
+func (b *responseBody) Read(p []byte) (int, error) {
+	if b.end != nil {
+		return 0, b.end
+	}
+	n, err := b.upstream.Read(p)
+	b.take(p[:n])
+	if err == nil && b.bytes == b.length {
+		err = b.readEnd()
+		if err == nil {
+			err = io.EOF
+		}
+	}
+	switch {
+	case err == nil:
+		return n, nil
+	case !errors.Is(err, io.EOF):
+		return n, b.fail(err)
+	case b.length < 0 && n > 0:
+		return n, nil // only the end waits: the next Read finds it again
+	default:
+		return b.last(n)
+	}
+}
+
+// last records the outcome and lets the reply's end go.
+func (b *responseBody) last(n int) (int, error) {
+	b.reached()
+	if err := b.x.finish(audit.OK, ""); err != nil {
+		b.end = err
+		b.x.reset()
+		return 0, err
+	}
+	b.end = io.EOF
+	return n, io.EOF
+}
+
+// fail records that the reply broke off. The error makes ReverseProxy cut the
+// client's.
+func (b *responseBody) fail(err error) error {
+	outcome, rep := b.x.diagnose(err)
+	_ = b.x.finish(outcome, rep.reason) // the reply is cut in any case
+	b.end = err
+	b.x.reset()
+	return err
+}
+
+// Close implements [io.Closer].
+func (b *responseBody) Close() error { return b.upstream.Close() }
+
+// reset makes the connection of an HTTP/1.0 client end with a reset: such a
+// client takes the end of the connection for the end of the reply.
+func (x *exchange) reset() {
+	if x.r.ProtoAtLeast(1, 1) {
+		return
+	}
+	if conn, ok := x.r.Context().Value(connKey{}).(*net.TCPConn); ok {
+		_ = conn.SetLinger(0) // it is closed next, one way or the other
+	}
+}

@@ -1,0 +1,125 @@
+package proxy
+
+import (
+	"net/http"
+	"net/http/httputil"
+	"net/textproto"
+	"strings"
+
+	"tollbook/proxy/clerk"
+)
+
+// Headers that are ours on every forwarded request, whatever the client sent.
+const (
+	headerActorID      = "X-Actor-Id"
+	headerRequestID    = "X-Request-Id"
+	headerChangeReason = "X-Change-Reason"
+)
+
+// A headerPolicy knows which headers are ours.
+type headerPolicy struct {
+	userID string          // canonical
+	claims []ClaimHeader   // their headers canonical
+	ours   map[string]bool // by folded name
+}
+
+func newHeaderPolicy(cfg *Config) headerPolicy {
+	p := headerPolicy{userID: textproto.CanonicalMIMEHeaderKey(cfg.UserIDHeader)}
+	names := []string{
+		p.userID, headerActorID, headerRequestID,
+		"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
+	}
+	for _, c := range cfg.ClaimHeaders {
+		c.Header = textproto.CanonicalMIMEHeaderKey(c.Header)
+		p.claims = append(p.claims, c)
+		names = append(names, c.Header)
+	}
+	p.ours = make(map[string]bool, len(names))
+	for _, name := range names {
+		p.ours[string(fold(nil, name))] = true
+	}
+	return p
+}
+
+// fold appends the name's letters and digits in lower case: two names with the
+// same ones may be the same to an upstream.
+func fold(dst []byte, name string) []byte {
+	for i := range len(name) {
+		if c := name[i]; isAlnum(c) {
+			if c >= 'A' && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// strip removes every header that is ours, under any of its spellings.
+func (p *headerPolicy) strip(header http.Header) {
+	var buf [64]byte
+	for name := range header {
+		if p.ours[string(fold(buf[:0], name))] {
+			delete(header, name)
+		}
+	}
+}
+
+// identify sets who asks.
+func (p *headerPolicy) identify(header http.Header, session *clerk.Session) {
+	header[p.userID] = []string{session.UserID}
+	if session.Actor != nil {
+		header[headerActorID] = []string{session.Actor.Subject}
+	}
+	for _, c := range p.claims {
+		if value, ok := session.Claims[c.Claim]; ok {
+			header[c.Header] = []string{value}
+		}
+	}
+}
+
+// rewrite makes the request that the upstream sees. ReverseProxy has removed the
+// hop-by-hop headers already, so that a client can't have ours removed by naming
+// them in Connection (golang.org/issue/50580).
+func (h *Handler) rewrite(p *httputil.ProxyRequest) {
+	x := exchangeOf(p.In)
+	out := p.Out
+	out.URL.Scheme, out.URL.Host = h.Upstream.Scheme, h.Upstream.Host
+	forwardTarget(p)
+	if h.UpstreamHost != "" {
+		out.Host = h.UpstreamHost
+	}
+	out.Trailer = nil // trailers could carry what headers may not
+	x.upgrade = isWebSocket(out.Header)
+	if !x.upgrade {
+		out.Header.Del("Connection")
+		out.Header.Del("Upgrade")
+	}
+	out.Header.Del("Http2-Settings")
+	if !h.ForwardAuthorization {
+		out.Header.Del("Authorization")
+	}
+	h.headers.strip(out.Header)
+	h.headers.identify(out.Header, x.session)
+	p.SetXForwarded()
+	out.Header[headerRequestID] = []string{x.record.RequestID}
+}
+
+// forwardTarget keeps path and query as they came: ReverseProxy drops query
+// parameters that Go can't parse, and net/url escapes anew what it would have
+// escaped otherwise.
+func forwardTarget(p *httputil.ProxyRequest) {
+	path, query := rawTarget(p.In)
+	out := p.Out.URL
+	out.RawQuery = query
+	out.ForceQuery = query == "" && strings.HasSuffix(p.In.RequestURI, "?")
+	if out.EscapedPath() != path {
+		out.Opaque = path
+	}
+}
+
+// isWebSocket reports whether the request asks for the one upgrade that is
+// forwarded.
+func isWebSocket(header http.Header) bool {
+	return strings.EqualFold(header.Get("Upgrade"), "websocket")
+}

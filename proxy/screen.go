@@ -1,0 +1,73 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+)
+
+// screen refuses what is never proxied, before anything else is looked at; nil
+// means that the request may go on.
+func (h *Handler) screen(r *http.Request) *reply {
+	switch {
+	case h.base.Err() != nil:
+		return &replyDraining
+	case r.Method == http.MethodConnect, r.Method == http.MethodTrace, r.Method == "TRACK":
+		return methodNotAllowed(r.Method)
+	case r.RequestURI != "*" && !strings.HasPrefix(r.RequestURI, "/"):
+		return invalid("the request target must be a path")
+	case !forwardablePath(r):
+		return invalid("the path has bytes that can't be forwarded as they are")
+	case !printable(r.Header.Get("Upgrade")):
+		return invalid("the Upgrade header is malformed")
+	}
+	for name := range r.Header {
+		if !plainName(name) {
+			return invalid("header names may have letters, digits and dashes only")
+		}
+	}
+	for name := range r.Trailer {
+		if !plainName(name) {
+			return invalid("trailer names may have letters, digits and dashes only")
+		}
+	}
+	return nil
+}
+
+// plainName reports whether a header's name has only letters, digits and dashes.
+// Others are read as the same name by some upstreams: X_User_ID is HTTP_X_USER_ID
+// to CGI and WSGI, and so is X-User-ID.
+func plainName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c != '-' && !isAlnum(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func isAlnum(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return false
+		}
+	}
+	return true
+}
+
+// rawTarget splits the request target into its path and its query, as sent.
+func rawTarget(r *http.Request) (path, query string) {
+	path, query, _ = strings.Cut(r.RequestURI, "?")
+	return path, query
+}
+
+// forwardablePath reports whether net/http's client can write the path byte for
+// byte: one that begins with // and is not in its canonical escaping it would
+// write as an absolute URL.
+func forwardablePath(r *http.Request) bool {
+	path, _ := rawTarget(r)
+	return !strings.HasPrefix(path, "//") || r.URL.EscapedPath() == path
+}
