@@ -1,0 +1,51 @@
+# Tools run at these versions without being part of go.mod.
+GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+BENCHSTAT   := go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
+
+# How long each fuzz target runs, and how often each benchmark.
+FUZZTIME ?= 30s
+COUNT    ?= 10
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+.PHONY: build
+build: ## make ./tollbook
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o tollbook ./cmd/tollbook
+
+.PHONY: test
+test: ## run every test under the race detector
+	go test -race ./...
+
+.PHONY: lint
+lint: ## vet, lint, and hold go.mod to the imports
+	go vet ./...
+	$(GOLANGCI) run
+	go mod tidy -diff
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME
+	@set -e; for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## run every benchmark COUNT times; compare with bench.old.txt if it is there
+	go test -run '^$$' -bench . -benchmem -count $(COUNT) ./... | tee bench.txt
+	$(BENCHSTAT) $(wildcard bench.old.txt) bench.txt
+
+.PHONY: vuln
+vuln: ## look for known vulnerabilities in what is called
+	$(GOVULNCHECK) ./...
+
+.PHONY: cover
+cover: ## show what the tests reach, function by function
+	go test -coverprofile cover.out -coverpkg ./... ./...
+	go tool cover -func cover.out
+
+.PHONY: check
+check: build lint test vuln ## everything that must hold before a change is merged
