@@ -1,0 +1,245 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+	"go.uber.org/zap/zapcore"
+)
+
+// Names that have no field of their own in config.
+const (
+	// ownPrefix begins every name that is ours: one that no field has is a
+	// mistake.
+	ownPrefix = "TOLLBOOK_"
+	// twinSuffix makes the name under which a secret can be given as a file.
+	twinSuffix = "_FILE"
+	// foreignKeyName is where Clerk's own SDKs look for a PEM. It is the
+	// application's, so it is never read, but it gets a warning.
+	foreignKeyName = "CLERK_JWT_KEY"
+)
+
+// kubernetesPrefixes begin what Kubernetes injects into every pod for a Service
+// called tollbook. They are not settings.
+var kubernetesPrefixes = [...]string{"TOLLBOOK_SERVICE_", "TOLLBOOK_PORT"}
+
+// config is every setting, checked and ready to use. It is a value: once loaded
+// nothing changes it, and it is safe for concurrent use.
+//
+// The tags are the only place where an environment variable is named. To add a
+// setting, add its field here and its lines to config.example.env:
+//
+//	env         the variable
+//	envDefault  the value when it is unset or empty
+//	example     what to write, for messages; without it the default
+//	min, max    bounds, both included; every time.Duration has them
+//	oneof       the values allowed, separated by |
+//
+// A field of type secret can also be given as a file: NAME_FILE.
+type config struct {
+	Clerk    clerkConfig
+	Upstream upstreamConfig
+	Audit    auditConfig
+	Admin    adminConfig
+
+	// ListenAddr is where clients connect.
+	ListenAddr listenAddr `env:"TOLLBOOK_LISTEN_ADDR" envDefault:":8080"`
+
+	// UserIDHeader carries the verified user id to the upstream.
+	UserIDHeader string `env:"TOLLBOOK_USER_ID_HEADER" envDefault:"X-User-ID"`
+	// ClaimHeaders are the claims that travel as headers; nil for none. No two
+	// share a claim, and no two headers of ours are aliases of each other.
+	ClaimHeaders []claimHeader `env:"TOLLBOOK_CLAIM_HEADERS" example:"email=X-User-Email"`
+	// ForwardAuthorization keeps the bearer token for the upstream.
+	ForwardAuthorization bool `env:"TOLLBOOK_FORWARD_AUTHORIZATION" envDefault:"false"`
+
+	// DrainDelay is how long new connections are still taken after SIGTERM.
+	DrainDelay time.Duration `env:"TOLLBOOK_DRAIN_DELAY" envDefault:"0s" min:"0s" max:"10m"`
+	// DrainTimeout is how long requests in flight may then take to finish.
+	DrainTimeout time.Duration `env:"TOLLBOOK_DRAIN_TIMEOUT" envDefault:"8s" min:"1ms" max:"1h"`
+
+	// DetailedErrors tells clients why a token was refused.
+	DetailedErrors bool `env:"TOLLBOOK_DETAILED_ERRORS" envDefault:"true"`
+	// LogLevel is the least level that is logged.
+	LogLevel zapcore.Level `env:"TOLLBOOK_LOG_LEVEL" envDefault:"info" oneof:"debug|info|warn|error"`
+}
+
+// clerkConfig says whose tokens are good.
+type clerkConfig struct {
+	// Issuer is the exact iss of a good token. Never empty after loading: it is
+	// derived from PublishableKey where only that is set.
+	Issuer string `env:"CLERK_ISSUER" example:"https://example.clerk.accounts.dev"`
+	// PublishableKey is pk_test_… or pk_live_…; "" when only Issuer was set.
+	PublishableKey string `env:"CLERK_PUBLISHABLE_KEY" example:"pk_test_…"`
+
+	// Exactly one of PEMPublicKey, JWKSURL and JWKSFile is not "" after loading.
+
+	// PEMPublicKey is the instance's public key, in any shape that
+	// [clerk.ParsePEM] takes.
+	PEMPublicKey secret `env:"CLERK_PEM_PUBLIC_KEY"`
+	// JWKSURL is where keys are fetched; when no source is set, it is the
+	// issuer's own.
+	JWKSURL string `env:"CLERK_JWKS_URL" example:"https://keys.example.com/jwks.json"`
+	// JWKSFile is a key set on disk.
+	JWKSFile string `env:"CLERK_JWKS_FILE" example:"/etc/tollbook/jwks.json"`
+	// JWKSRefresh is the time between two reads of the key set.
+	JWKSRefresh time.Duration `env:"CLERK_JWKS_REFRESH" envDefault:"10m" min:"1s" max:"24h"`
+
+	// Leeway is how far the clocks may be apart, for exp, iat and nbf alike.
+	Leeway time.Duration `env:"CLERK_LEEWAY" envDefault:"10s" min:"0s" max:"5m"`
+	// AuthorizedParties are the azp values allowed; nil: azp is not looked at.
+	AuthorizedParties []string `env:"CLERK_AUTHORIZED_PARTIES" example:"https://app.example.com"`
+	// AllowMissingAZP accepts tokens without azp beside AuthorizedParties.
+	AllowMissingAZP bool `env:"CLERK_ALLOW_MISSING_AZP" envDefault:"false"`
+	// TokenTypes are the kinds of token accepted; see acceptTemplates.
+	TokenTypes string `env:"CLERK_TOKEN_TYPES" envDefault:"session" oneof:"session|session,template"`
+	// AcceptPending accepts sessions whose user still owes a step.
+	AcceptPending bool `env:"CLERK_ACCEPT_PENDING" envDefault:"false"`
+	// Impersonation says what becomes of somebody acting as another user; see
+	// denyImpersonation.
+	Impersonation string `env:"CLERK_IMPERSONATION" envDefault:"allow" oneof:"allow|deny"`
+	// JWTAudience is always "" after loading: setting it is a mistake.
+	JWTAudience string `env:"CLERK_JWT_AUDIENCE"`
+
+	// SecretKey is for Clerk's Backend API; "" when not set. Serving needs none.
+	SecretKey secret `env:"CLERK_SECRET_KEY"`
+	// APIURL is the base of Clerk's Backend API. Not nil.
+	APIURL *url.URL `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1"`
+}
+
+// acceptTemplates reports whether tokens made from a JWT template are accepted
+// beside session tokens.
+func (c clerkConfig) acceptTemplates() bool { return c.TokenTypes != "session" }
+
+// denyImpersonation reports whether an impersonated session gets 403.
+func (c clerkConfig) denyImpersonation() bool { return c.Impersonation == "deny" }
+
+// upstreamConfig says what is protected.
+type upstreamConfig struct {
+	// URL is not nil. Its scheme is http, https, h2c or unix; only unix has a
+	// path, the socket's.
+	URL *url.URL `env:"TOLLBOOK_UPSTREAM_URL" example:"http://127.0.0.1:8000"`
+	// Host is the Host sent upstream, host[:port]; "" sends the client's.
+	Host string `env:"TOLLBOOK_UPSTREAM_HOST" example:"api.example.com"`
+	// DialTimeout bounds a connection attempt (502).
+	DialTimeout time.Duration `env:"TOLLBOOK_UPSTREAM_DIAL_TIMEOUT" envDefault:"5s" min:"1ms" max:"5m"`
+	// HeaderTimeout bounds the wait for the head of a reply (504).
+	HeaderTimeout time.Duration `env:"TOLLBOOK_UPSTREAM_HEADER_TIMEOUT" envDefault:"60s" min:"1ms" max:"1h"`
+}
+
+// adminConfig is a part of its own because a health check reads nothing else.
+type adminConfig struct {
+	// Addr is where health and metrics are served.
+	Addr tcpAddr `env:"TOLLBOOK_ADMIN_ADDR" envDefault:"127.0.0.1:9090"`
+}
+
+// TrailConfig is a part of its own because reading the trail takes nothing
+// else. It is exported because only then can env set it where it is embedded.
+type TrailConfig struct {
+	// Dir is the trail's folder, as given: relative to the working folder.
+	Dir string `env:"TOLLBOOK_AUDIT_DIR" envDefault:"logs/audit/jobs"`
+}
+
+// auditConfig says what the trail holds, and where it is.
+type auditConfig struct {
+	TrailConfig
+	// Durability is fsync or os; see fsync.
+	Durability string `env:"TOLLBOOK_AUDIT_DURABILITY" envDefault:"fsync" oneof:"fsync|os"`
+	// Events name routes in the trail. Their patterns don't conflict.
+	Events []event `env:"TOLLBOOK_AUDIT_EVENTS" envDefault:"submit=POST /jobs,list=GET /jobs,status=GET /jobs/{job_id},cancel=DELETE /jobs/{job_id}"`
+	// ResponseFields are lifted from JSON replies; at most 16.
+	ResponseFields []string `env:"TOLLBOOK_AUDIT_RESPONSE_FIELDS" envDefault:"job_id,status"`
+}
+
+// fsync reports whether a record must survive a power cut, not only our crash.
+func (c auditConfig) fsync() bool { return c.Durability == "fsync" }
+
+// loadConfig reads the settings from environ (in the form of os.Environ) and an
+// environment file: envFile, or, where that is "", .env.local in dir if it is
+// there. The process environment wins over the file, and empty is unset.
+// Relative names of files read here are taken from dir, the working folder.
+//
+// loaded is the path of the file that was read, "" for none; it and warnings
+// are valid beside an error too. The error is a configError that lists every
+// mistake; cfg is then the zero value.
+func loadConfig(environ []string, dir, envFile string) (
+	cfg config, loaded string, warnings []string, err error,
+) {
+	l, err := newLoader(environ, dir, envFile)
+	if err != nil {
+		return config{}, "", nil, err
+	}
+	l.refuseUnknown(settingsOf(&cfg))
+	cfg = parseSettings[config](l)
+	l.check(&cfg)
+	if err := l.err(settingsOf(&cfg)); err != nil {
+		return config{}, l.loaded, l.warnings, err
+	}
+	return cfg, l.loaded, l.warnings, nil
+}
+
+// adminAddr is the address of the admin listener alone, host:port as it was
+// set: a health check must work beside settings it has no part in. Its
+// arguments and error are those of loadConfig.
+func adminAddr(environ []string, dir, envFile string) (string, error) {
+	l, err := newLoader(environ, dir, envFile)
+	if err != nil {
+		return "", err
+	}
+	admin := parseSettings[adminConfig](l)
+	return string(admin.Addr), l.err(settingsOf(&admin))
+}
+
+// auditDir is the trail's folder alone, as it was set: a trail must verify
+// beside settings that it has no part in. Its arguments and error are those of
+// loadConfig.
+func auditDir(environ []string, dir, envFile string) (string, error) {
+	l, err := newLoader(environ, dir, envFile)
+	if err != nil {
+		return "", err
+	}
+	trail := parseSettings[TrailConfig](l)
+	return trail.Dir, l.err(settingsOf(&trail))
+}
+
+// parserMap maps a type of field to what makes it of text.
+type parserMap = map[reflect.Type]env.ParserFunc
+
+// parseSettings makes a T of what is set. A field whose value is a mistake keeps
+// its default or stays zero.
+func parseSettings[T any](l *loader) T {
+	settings := settingsOf(new(T))
+	var current setting
+	cfg, err := env.ParseAsWithOptions[T](env.Options{
+		Environment: l.values(settings),
+		OnSet: func(name string, _ any, _ bool) {
+			i := slices.IndexFunc(settings, func(s setting) bool { return s.name == name })
+			current = settings[i]
+		},
+		FuncMap: parsers(&current),
+	})
+	l.failParse(err)
+	return cfg
+}
+
+// failParse records the mistakes that the parsers found.
+func (l *loader) failParse(err error) {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return
+	}
+	for _, err := range all.Errors {
+		var inner env.ParseError
+		var m settingError
+		if errors.As(err, &inner) && errors.As(inner.Err, &m) {
+			l.mistakes = append(l.mistakes, m)
+			continue
+		}
+		panic(fmt.Sprintf("config: no parser for a field: %v", err))
+	}
+}

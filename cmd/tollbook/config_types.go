@@ -1,0 +1,155 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// secret is a value that is never shown: it prints as a placeholder whatever
+// the verb, and in JSON. Convert it to a string to use it.
+type secret string
+
+const hidden = "[secret]"
+
+// Format prints the placeholder for every verb.
+func (secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
+
+// MarshalText makes encoders print the placeholder.
+func (secret) MarshalText() ([]byte, error) { //nolint:unparam // TextMarshaler's form
+	return []byte(hidden), nil
+}
+
+// event names the requests that match a pattern of [net/http.ServeMux].
+type event struct{ Name, Pattern string }
+
+// String is the event as it is set: name=pattern.
+func (e event) String() string { return e.Name + "=" + e.Pattern }
+
+// claimHeader says which header carries a claim to the upstream.
+type claimHeader struct{ Claim, Header string }
+
+// String is the pair as it is set: claim=Header.
+func (c claimHeader) String() string { return c.Claim + "=" + c.Header }
+
+// maxItems bounds every list: far beyond what anybody needs, and little enough
+// to compare each with each.
+const maxItems = 64
+
+// parsers maps each type of field to what makes it of text. current is the
+// setting being parsed; each error is a settingError about it.
+func parsers(current *setting) parserMap {
+	m := make(parserMap)
+	addParser(m, current, parseBool)
+	addParser(m, current, parseDuration)
+	addParser(m, current, parseURL)
+	addParser(m, current, parseListenAddr)
+	addParser(m, current, parseTCPAddr)
+	addParser(m, current, parseList)
+	addParser(m, current, parseEvents)
+	addParser(m, current, parseClaimHeaders)
+	return m
+}
+
+func addParser[V any](m parserMap, current *setting, parse func(setting, string) (V, error)) {
+	m[reflect.TypeFor[V]()] = func(text string) (any, error) {
+		v, err := parse(*current, text)
+		if err != nil {
+			return nil, settingError{current.name, err.Error()}
+		}
+		return v, nil
+	}
+}
+
+func parseBool(_ setting, text string) (bool, error) {
+	v, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, fmt.Errorf("%s is neither true nor false; write one of them", show(text))
+	}
+	return v, nil
+}
+
+func parseDuration(s setting, text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("%s is not a duration; write e.g. %s", show(text), s.example)
+	}
+	if d < bound(s.min) || d > bound(s.max) {
+		return 0, fmt.Errorf("%s is out of range; write %s to %s", show(text), s.min, s.max)
+	}
+	return d, nil
+}
+
+// bound parses a bound from a tag.
+func bound(tag string) time.Duration {
+	d, err := time.ParseDuration(tag)
+	if err != nil {
+		panic("config: a duration has no bounds: " + err.Error())
+	}
+	return d
+}
+
+// parseURL takes absolute URLs of any scheme. User info is refused here, and a
+// value that could hold some is not shown.
+func parseURL(s setting, text string) (url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case strings.Contains(text, "@"):
+		return url.URL{}, fmt.Errorf("a URL with user info is not taken; write e.g. %s", s.example)
+	case err != nil || !strings.Contains(text, "://"):
+		return url.URL{}, fmt.Errorf("%s is not a URL; write e.g. %s", show(text), s.example)
+	}
+	return *u, nil
+}
+
+// parseList splits at commas. Blanks round a comma do not count.
+func parseList(_ setting, text string) ([]string, error) {
+	items := strings.Split(text, ",")
+	if len(items) > maxItems {
+		return nil, fmt.Errorf("%d items are too many; write %d at most", len(items), maxItems)
+	}
+	for i := range items {
+		items[i] = strings.TrimSpace(items[i])
+		if items[i] == "" {
+			return nil, errors.New("an item is empty; remove the comma beside it")
+		}
+		if slices.Contains(items[:i], items[i]) {
+			return nil, fmt.Errorf("%s stands there twice; remove one", show(items[i]))
+		}
+	}
+	return items, nil
+}
+
+func parseEvents(s setting, text string) ([]event, error) {
+	return parsePairs(s, text, "name=METHOD /path",
+		func(k, v string) event { return event{k, v} })
+}
+
+func parseClaimHeaders(s setting, text string) ([]claimHeader, error) {
+	return parsePairs(s, text, "claim=Header",
+		func(k, v string) claimHeader { return claimHeader{k, v} })
+}
+
+// parsePairs splits a list, and each item at its first equals sign.
+func parsePairs[P any](s setting, text, form string, pair func(k, v string) P) ([]P, error) {
+	items, err := parseList(s, text)
+	if err != nil {
+		return nil, err
+	}
+	pairs := make([]P, len(items))
+	for i, item := range items {
+		k, v, _ := strings.Cut(item, "=")
+		k, v = strings.TrimSpace(k), strings.TrimSpace(v)
+		if k == "" || v == "" {
+			return nil, fmt.Errorf("%s is not %s; write e.g. %s", show(item), form, s.example)
+		}
+		pairs[i] = pair(k, v)
+	}
+	return pairs, nil
+}

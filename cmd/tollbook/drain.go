@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"tollbook/proxy"
+	"tollbook/proxy/admin"
+)
+
+// abortGrace is how long requests that were cut may take to record that.
+const abortGrace = 3 * time.Second
+
+// Bounds of the admin listener.
+const (
+	adminTimeout     = 10 * time.Second
+	adminHeaderBytes = 16 << 10
+)
+
+// serve serves on both listeners until ctx ends, the trail fails for good or a
+// listener breaks, and then drains. Only the last two are errors.
+func (s *sidecar) serve(ctx context.Context) error {
+	traffic := proxy.NewServer(s.handler)
+	operator := &http.Server{
+		Handler: admin.Handler(s.checks()...), ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
+		MaxHeaderBytes: adminHeaderBytes, ErrorLog: zap.NewStdLog(s.log.Named("admin")),
+	}
+	broken := make(chan error, 2)
+	go func() { broken <- traffic.Serve(s.traffic) }()
+	go func() { broken <- operator.Serve(s.admin) }()
+	var cause error
+	select {
+	case <-ctx.Done():
+		s.log.Info("draining", zap.Duration("delay", s.cfg.DrainDelay),
+			zap.Duration("timeout", s.cfg.DrainTimeout))
+	case <-s.trail.Failed():
+		cause = s.trail.Err()
+	case err := <-broken:
+		cause = err
+	}
+	s.draining.Store(true)
+	s.handler.Drain()
+	if cause == nil {
+		time.Sleep(s.cfg.DrainDelay)
+	}
+	err := s.drain(traffic)
+	return errors.Join(cause, err, operator.Close())
+}
+
+// drain lets the requests in flight finish for as long as DrainTimeout, and cuts
+// the others.
+func (s *sidecar) drain(traffic *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
+	defer cancel()
+	err := errors.Join(traffic.Shutdown(ctx), s.handler.Wait(ctx))
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	s.log.Warn("drain: cutting the requests that are still in flight")
+	s.handler.Abort()
+	grace, cancelGrace := context.WithTimeout(context.Background(), abortGrace)
+	defer cancelGrace()
+	if err := s.handler.Wait(grace); err != nil {
+		s.log.Error("drain: requests that don't end", zap.Error(err))
+	}
+	return traffic.Close()
+}

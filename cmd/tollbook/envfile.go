@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/joho/godotenv"
+)
+
+// defaultEnvFile is loaded from the working folder when it is there.
+const defaultEnvFile = ".env.local"
+
+// Bounds of the files that settings come from: ten times a complete example,
+// and ten times the longest key.
+const (
+	maxEnvFile    = 64 << 10
+	maxSecretFile = 16 << 10
+)
+
+// readEnvFile reads envFile, or the default one in dir if there is one. It
+// returns the variables with the path they came from, "" for no file.
+func readEnvFile(dir, envFile string) (vars map[string]string, path string, err error) {
+	path = inDir(dir, defaultEnvFile)
+	if envFile != "" {
+		path = inDir(dir, envFile)
+	}
+	src, err := readBounded(path, maxEnvFile)
+	if envFile == "" && errors.Is(err, fs.ErrNotExist) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("environment file: %w", err)
+	}
+	vars, err = parseEnvFile(src)
+	if err != nil {
+		return nil, "", fmt.Errorf("environment file %q: %w", path, err)
+	}
+	return vars, path, nil
+}
+
+// parseEnvFile is godotenv's parser without its messages, which quote the rest
+// of the file, secrets and all.
+func parseEnvFile(src []byte) (map[string]string, error) {
+	vars, err := godotenv.UnmarshalBytes(src)
+	if err != nil {
+		return nil, fmt.Errorf("line %d is not NAME=value; "+
+			"put a value of several lines, such as a PEM, in double quotes", badLine(src))
+	}
+	for name := range vars {
+		// "FOO BAR=x" gives a name with a space, a lone word at the end none.
+		if name == "" || strings.ContainsAny(name, " \t\r\n") {
+			return nil, errors.New("one line is not NAME=value; " +
+				"put a value of several lines, such as a PEM, in double quotes")
+		}
+	}
+	return vars, nil
+}
+
+// badLine is the number of the line where the parser gives up: the one after
+// the last line that ends a run which parses.
+func badLine(src []byte) int {
+	good, line, start, end := 0, 0, 0, 0
+	for text := range bytes.Lines(src) {
+		line++
+		end += len(text)
+		if _, err := godotenv.UnmarshalBytes(src[start:end]); err == nil {
+			good, start = line, end
+		}
+	}
+	return good + 1
+}
+
+// inDir takes a relative path from dir.
+func inDir(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// readBounded reads a whole file of at most limit bytes.
+func readBounded(path string, limit int64) (data []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	data, err = io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%q is larger than %d bytes", path, limit)
+	}
+	return data, nil
+}

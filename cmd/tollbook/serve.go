@@ -1,0 +1,42 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+type serveCommand struct {
+	EnvFile string `name:"env-file" help:"Settings file; .env.local if it is there." placeholder:"PATH"`
+}
+
+// Run serves until the context ends, and drains.
+func (c *serveCommand) Run(a *app) (err error) {
+	cfg, loaded, warnings, err := loadConfig(a.environ, a.dir, c.EnvFile)
+	log := newLogger(a.stderr, min(cfg.LogLevel, zapcore.InfoLevel))
+	if loaded != "" {
+		log.Info("Loaded environment variables from " + loaded)
+	}
+	for _, warning := range warnings {
+		log.Warn(warning)
+	}
+	if err != nil {
+		return err
+	}
+	log = newLogger(a.stderr, cfg.LogLevel)
+	s, err := openSidecar(a.ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	log.Info("serving", zap.String("version", readVersion().String()),
+		zap.Stringer("listen", s.traffic.Addr()), zap.Stringer("admin", s.admin.Addr()),
+		zap.Stringer("upstream", cfg.Upstream.URL), zap.String("issuer", cfg.Clerk.Issuer),
+		zap.String("audit_dir", cfg.Audit.Dir), zap.String("log_id", s.trail.ID()))
+	if err := s.serve(a.ctx); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"tollbook/audit"
+	"tollbook/proxy"
+	"tollbook/proxy/admin"
+	"tollbook/proxy/clerk"
+)
+
+// A sidecar is all of it, opened and listening. openSidecar makes it; its owner
+// serves and then closes it.
+type sidecar struct {
+	cfg       config
+	log       *zap.Logger
+	verifier  *clerk.Verifier
+	trail     *audit.Log
+	transport *http.Transport
+	handler   *proxy.Handler
+	traffic   net.Listener
+	admin     net.Listener
+	draining  atomic.Bool
+	keysMu    sync.Mutex     // held while the trail opens: no change of keys is missed
+	closers   []func() error // in the order of opening
+}
+
+// openSidecar opens the parts in the order in which they need each other. After
+// an error nothing stays open.
+func openSidecar(ctx context.Context, cfg config, log *zap.Logger) (s *sidecar, err error) {
+	s = &sidecar{cfg: cfg, log: log}
+	parts := []func(context.Context) error{
+		s.openListeners, s.openKeys, s.openTrail, s.openHandler,
+	}
+	for _, open := range parts {
+		if err := open(ctx); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
+	return s, nil
+}
+
+// close closes backwards what was opened.
+func (s *sidecar) close() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
+
+func (s *sidecar) closing(closer func() error) { s.closers = append(s.closers, closer) }
+
+// openListeners takes both addresses before anything is served on either.
+func (s *sidecar) openListeners(ctx context.Context) (err error) {
+	if s.traffic, err = listen(ctx, s.cfg.ListenAddr.Network, s.cfg.ListenAddr.Address); err != nil {
+		return err
+	}
+	s.closing(ignoreClosed(s.traffic.Close))
+	if s.admin, err = listen(ctx, "tcp", string(s.cfg.Admin.Addr)); err != nil {
+		return err
+	}
+	s.closing(ignoreClosed(s.admin.Close))
+	return nil
+}
+
+// ignoreClosed is for listeners, which their server may have closed already.
+func ignoreClosed(closer func() error) func() error {
+	return func() error {
+		if err := closer(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	}
+}
+
+func (s *sidecar) openKeys(ctx context.Context) (err error) {
+	c := s.cfg.Clerk
+	s.verifier, err = clerk.New(ctx, clerk.Config{
+		Issuer: c.Issuer,
+		Keys: clerk.KeyConfig{
+			PEM: string(c.PEMPublicKey), URL: c.JWKSURL, File: c.JWKSFile, Refresh: c.JWKSRefresh,
+		},
+		Leeway:            c.Leeway,
+		AuthorizedParties: c.AuthorizedParties,
+		AllowMissingAZP:   c.AllowMissingAZP,
+		AcceptTemplates:   c.acceptTemplates(),
+		AcceptPending:     c.AcceptPending,
+		HeaderClaims:      s.claims(),
+		OnKeys:            s.keysChanged,
+	})
+	if err != nil {
+		return err
+	}
+	s.closing(s.verifier.Close)
+	return nil
+}
+
+func (s *sidecar) claims() []string {
+	names := make([]string, len(s.cfg.ClaimHeaders))
+	for i, c := range s.cfg.ClaimHeaders {
+		names[i] = c.Claim
+	}
+	return names
+}
+
+func (s *sidecar) openTrail(context.Context) (err error) {
+	s.keysMu.Lock()
+	defer s.keysMu.Unlock()
+	cfg := audit.Config{
+		Dir: s.cfg.Audit.Dir, OnState: s.trailState,
+		Start: audit.Object{
+			{Name: "keys", Value: keyList(s.verifier.Keys())},
+			{Name: "settings_sha256", Value: audit.String(s.cfg.digest())},
+			{Name: "version", Value: audit.String(readVersion().String())},
+		},
+	}
+	if !s.cfg.Audit.fsync() {
+		cfg.Durability = audit.OS
+	}
+	if s.trail, err = audit.Open(cfg); err != nil {
+		return err
+	}
+	s.closing(func() error { // nothing about keys may come after the last record
+		return errors.Join(s.verifier.Close(), s.trail.Close())
+	})
+	return nil
+}
+
+func (s *sidecar) openHandler(context.Context) error {
+	transport, target, err := proxy.NewTransport(proxy.TransportConfig{
+		Upstream: s.cfg.Upstream.URL, DialTimeout: s.cfg.Upstream.DialTimeout,
+		HeaderTimeout: s.cfg.Upstream.HeaderTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	s.transport = transport
+	s.closing(func() error { transport.CloseIdleConnections(); return nil })
+	s.handler, err = proxy.New(proxy.Config{
+		Upstream: target, UpstreamHost: s.cfg.Upstream.Host, Transport: transport,
+		Verifier: s.verifier, Trail: s.trail,
+		Events: events(s.cfg.Audit.Events), ResponseFields: s.cfg.Audit.ResponseFields,
+		UserIDHeader: s.cfg.UserIDHeader, ClaimHeaders: claimHeaders(s.cfg.ClaimHeaders),
+		ForwardAuthorization: s.cfg.ForwardAuthorization,
+		DenyImpersonation:    s.cfg.Clerk.denyImpersonation(),
+		HideReasons:          !s.cfg.DetailedErrors,
+		Log:                  s.log.Named("proxy"),
+	})
+	return err
+}
+
+func events(list []event) []proxy.Event {
+	out := make([]proxy.Event, len(list))
+	for i, e := range list {
+		out[i] = proxy.Event(e)
+	}
+	return out
+}
+
+func claimHeaders(list []claimHeader) []proxy.ClaimHeader {
+	out := make([]proxy.ClaimHeader, len(list))
+	for i, c := range list {
+		out[i] = proxy.ClaimHeader(c)
+	}
+	return out
+}
+
+// checks are what /readyz looks at.
+func (s *sidecar) checks() []admin.Check {
+	return []admin.Check{
+		{Name: "keys", Err: s.verifier.Ready},
+		{Name: "audit", Err: s.trail.Err},
+		{Name: "draining", Err: func() error {
+			if s.draining.Load() {
+				return errors.New("shutting down")
+			}
+			return nil
+		}},
+	}
+}
+
+// trailState logs that the trail can't be written, and that it can again.
+func (s *sidecar) trailState(err error) {
+	if err != nil {
+		s.log.Error("audit trail unavailable: requests are refused", zap.Error(err))
+		return
+	}
+	s.log.Info("audit trail available")
+}
+
+// keysChanged records and logs what became of a fetch of the keys. What the keys
+// were before the trail was open is in its start record.
+func (s *sidecar) keysChanged(e clerk.KeysEvent) {
+	if e.Err != nil {
+		s.log.Warn("keys", zap.Error(e.Err))
+		return
+	}
+	s.log.Info("keys", zap.Int("added", len(e.Added)), zap.Int("removed", len(e.Removed)))
+	s.keysMu.Lock()
+	defer s.keysMu.Unlock()
+	if s.trail == nil || len(e.Added)+len(e.Removed) == 0 {
+		return
+	}
+	err := s.trail.Record(context.Background(), "keys_changed", audit.Object{
+		{Name: "added", Value: keyList(e.Added)}, {Name: "removed", Value: keyList(e.Removed)},
+	})
+	if err != nil {
+		s.log.Error("recording the change of keys", zap.Error(err))
+	}
+}
+
+// keyList names keys in the trail.
+func keyList(keys []clerk.KeyInfo) audit.Value {
+	list := make([]audit.Value, len(keys))
+	for i, k := range keys {
+		list[i] = audit.Nested(audit.Object{
+			{Name: "kid", Value: audit.String(k.ID)}, {Name: "sha256", Value: audit.String(k.SHA256)},
+		})
+	}
+	return audit.List(list...)
+}
