@@ -28,7 +28,8 @@ lint: ## vet, lint, and hold go.mod to the imports
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME
 	@set -e; for pkg in $$(go list ./...); do \
-		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+		names=$$(go test -list '^Fuzz' $$pkg); \
+		for target in $$(echo "$$names" | grep '^Fuzz'); do \
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
 	done

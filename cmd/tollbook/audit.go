@@ -70,8 +70,7 @@ func judge(r *audit.Report, err error) verdict {
 		v.FirstSeq, v.LastSeq, v.LastHash = r.FirstSeq, r.Head.Seq, r.Head.Hash.String()
 		v.Open = append(v.Open, r.Open...)
 	}
-	var bad *audit.VerifyError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*audit.VerifyError](err); ok {
 		v.File, v.Line, v.Seq = bad.File, bad.Line, bad.Seq
 	}
 	switch {

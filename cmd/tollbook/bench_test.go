@@ -53,7 +53,7 @@ func runChild(role string) {
 	if role != "upstream" {
 		handler = bareProxy(role)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
 	}
@@ -134,7 +134,7 @@ func median(list []float64) float64 {
 
 func startChild(b *testing.B, role string) *peer {
 	b.Helper()
-	cmd := exec.CommandContext(context.Background(), os.Args[0])
+	cmd := exec.CommandContext(context.Background(), os.Args[0]) //nolint:gosec // this test's own binary
 	cmd.Env = []string{childVariable + "=" + role}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -41,10 +41,14 @@ func (d *demo) walk() error {
 	}{
 		{"good token, a forged X-User-ID beside it", good, true, http.StatusCreated, ""},
 		{"no token", "", false, http.StatusUnauthorized, "Not authenticated"},
-		{"expired token", d.token(d.key, now.Add(-2*time.Minute), time.Minute), false,
-			http.StatusUnauthorized, "Token expired"},
-		{"wrong signature", d.token(stranger, now, time.Minute), false,
-			http.StatusUnauthorized, "Invalid token signature"},
+		{
+			"expired token", d.token(d.key, now.Add(-2*time.Minute), time.Minute), false,
+			http.StatusUnauthorized, "Token expired",
+		},
+		{
+			"wrong signature", d.token(stranger, now, time.Minute), false,
+			http.StatusUnauthorized, "Invalid token signature",
+		},
 	}
 	for _, step := range steps {
 		status, reply, err := d.post(step.token, step.forged)
@@ -119,7 +123,7 @@ func send(req *http.Request) (int, map[string]string, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	defer res.Body.Close() //nolint:errcheck // only read
+	defer res.Body.Close()
 	var reply map[string]string
 	if err := json.NewDecoder(res.Body).Decode(&reply); err != nil {
 		return 0, nil, fmt.Errorf("reply of %s: %w", req.URL.Path, err)

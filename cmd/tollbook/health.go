@@ -40,7 +40,7 @@ func (c *healthCommand) Run(a *app) error {
 	if err != nil {
 		return fmt.Errorf("not running: %w", err)
 	}
-	defer res.Body.Close() //nolint:errcheck // only read
+	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxStatus))
 	if err != nil {
 		return err

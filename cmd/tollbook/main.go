@@ -59,7 +59,7 @@ func exitCode(err error) int {
 
 // An app is what every command gets: main's inputs, named.
 type app struct {
-	ctx     context.Context //nolint:containedctx // one run long
+	ctx     context.Context
 	environ []string
 	dir     string // the working folder
 	stdout  io.Writer

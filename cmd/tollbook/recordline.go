@@ -17,11 +17,11 @@ func lastRecords(dir string, n int) ([]*audit.Record, error) {
 	if err != nil || len(files) == 0 {
 		return nil, fmt.Errorf("no day file in %q: %w", dir, os.ErrNotExist)
 	}
-	f, err := os.Open(slices.Max(files)) //nolint:gosec // the trail's own folder
+	f, err := os.Open(slices.Max(files))
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, audit.MaxLine)
 	var records []*audit.Record
@@ -40,15 +40,16 @@ func lastRecords(dir string, n int) ([]*audit.Record, error) {
 
 // recordLine is a record for people, in 80 columns or a little more.
 func recordLine(r *audit.Record) string {
-	line := fmt.Sprintf("%s %4d %-12s %-9s", r.Timestamp.Format("15:04:05.000"), r.Seq, r.EventType, r.Phase)
+	line := []string{fmt.Sprintf("%s %4d %-12s %-9s", r.Timestamp.Format("15:04:05.000"), r.Seq,
+		r.EventType, r.Phase)}
 	for _, part := range []string{
 		string(r.Outcome), r.Reason, r.Method, r.Path, number(r.HTTPStatus), r.JobID, r.UserID,
 	} {
 		if part != "" {
-			line += " " + printable(part)
+			line = append(line, printable(part))
 		}
 	}
-	return line
+	return strings.Join(line, " ")
 }
 
 func number(n int64) string {

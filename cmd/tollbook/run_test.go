@@ -156,7 +156,7 @@ func TestAuditVerifyAnswersYesNoAndWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	data = bytes.Replace(data, []byte(`"reason":"start"`), []byte(`"reason":"stert"`), 1)
-	if err := os.WriteFile(files[0], data, 0o600); err != nil {
+	if err := os.WriteFile(files[0], data, 0o600); err != nil { //nolint:gosec // in the test's own folder
 		t.Fatal(err)
 	}
 	stdout, _, code = call(t, nil, "audit", "verify", "--json", dir)
@@ -260,7 +260,7 @@ func TestATrailThatFailsForGoodEndsTheProcess(t *testing.T) {
 func TestASocketLeftByADeadRunIsReplaced(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", path)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
