@@ -57,7 +57,9 @@ func TestBearerTokenTakesOneTokenFromOneHeader(t *testing.T) {
 
 func TestBearerErrorsHoldNothingOfTheHeader(t *testing.T) {
 	t.Parallel()
-	for _, value := range []string{"secret", "Basic secret", "Bearer secret secret", "secret.secret.secret"} {
+	for _, value := range []string{
+		"secret", "Basic secret", "Bearer secret secret", "secret.secret.secret",
+	} {
 		_, err := clerk.BearerToken(http.Header{"Authorization": {value}})
 		if err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: got %v, want an error without it", value, err)
@@ -66,7 +68,9 @@ func TestBearerErrorsHoldNothingOfTheHeader(t *testing.T) {
 }
 
 func FuzzBearerToken(f *testing.F) {
-	for _, seed := range []string{"", "Bearer", "Bearer x", "bearer  a.b.c", "Basic x", "Bearer a, b", "a.b.c"} {
+	for _, seed := range []string{
+		"", "Bearer", "Bearer x", "bearer  a.b.c", "Basic x", "Bearer a, b", "a.b.c",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
@@ -74,8 +78,8 @@ func FuzzBearerToken(f *testing.F) {
 		if (err == nil) != (token != "") {
 			t.Fatalf("%q: got %q and %v, want one of them", value, token, err)
 		}
-		if err == nil && (!strings.HasSuffix(value, " "+token) || !strings.EqualFold(value[:6], "bearer") ||
-			strings.ContainsAny(token, " ,\t\r\n")) {
+		if err == nil && (!strings.HasSuffix(value, " "+token) ||
+			!strings.EqualFold(value[:6], "bearer") || strings.ContainsAny(token, " ,\t\r\n")) {
 			t.Fatalf("%q: got %q, which is not its one token", value, token)
 		}
 		if err != nil && clerk.Reason(err) != clerk.ReasonTokenMalformed {

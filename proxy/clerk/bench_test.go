@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -64,7 +65,7 @@ func BenchmarkRefuse(b *testing.B) {
 func manyNames() string {
 	var text strings.Builder
 	for i := range 1300 {
-		text.WriteString(`,"` + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676)) + `":0`)
+		text.WriteString(`,"` + strconv.FormatInt(int64(i), 36) + `":0`)
 	}
 	return "{" + text.String()[1:] + "}"
 }

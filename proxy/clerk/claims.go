@@ -39,7 +39,7 @@ var steps = [...]func(*judgement, time.Time) error{
 // All steps run in either case, so that a refusal names whose token it was.
 func (c *Config) judge(t *token, now time.Time) (*Session, error) {
 	if iss := find(t.claims, "iss"); iss.kind != kindString ||
-		string(unquote(iss.raw)) != c.Issuer {
+		unquote(iss.raw) != c.Issuer {
 		return nil, refuse(ReasonTokenIssuerInvalid, "")
 	}
 	j := &judgement{token: t, cfg: c, session: &Session{KeyID: t.header.kid}}
@@ -119,7 +119,7 @@ func (s *Session) inForce(now time.Time, leeway time.Duration) error {
 
 func (j *judgement) subject(time.Time) error {
 	v := find(j.claims, "sub")
-	if v.kind == kindAbsent || v.kind == kindNull || string(v.raw) == `""` {
+	if v.kind == kindAbsent || v.kind == kindNull || v.raw == `""` {
 		return refuse(ReasonTokenSubjectMissing, "")
 	}
 	sub, err := printableText(v, "sub")
@@ -138,7 +138,7 @@ func (j *judgement) sessionID(time.Time) error {
 	switch {
 	case v.kind == kindAbsent && j.cfg.AcceptTemplates && j.header.cat == catTemplate:
 		return nil
-	case v.kind == kindAbsent || v.kind == kindNull || string(v.raw) == `""`:
+	case v.kind == kindAbsent || v.kind == kindNull || v.raw == `""`:
 		return refuse(ReasonTokenSessionMissing, "sid is missing: not a session token")
 	}
 	sid, err := printableText(v, "sid")
@@ -193,7 +193,7 @@ func invalid(what string) error {
 // rawText returns the text of a string claim, whatever is in it; "" without one.
 func (j *judgement) rawText(name string) string {
 	if v := find(j.claims, name); v.kind == kindString {
-		return string(unquote(v.raw))
+		return unquote(v.raw)
 	}
 	return ""
 }

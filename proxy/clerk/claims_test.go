@@ -41,15 +41,25 @@ func TestTemplateTokensNeedLeave(t *testing.T) {
 	template := cat(clerktest.CategoryTemplate)
 	noSID := claims(map[string]any{"sid": nil})
 	for name, c := range map[string]struct{ token, want string }{
-		"template":               {key().Sign(noSID, template), ""},
-		"template with sid":      {key().Sign(claims(nil), template), ""},
-		"template, sid empty":    {key().Sign(claims(map[string]any{"sid": ""}), template), clerk.ReasonTokenSessionMissing},
-		"session":                {key().Sign(claims(nil)), ""},
-		"session without sid":    {key().Sign(noSID), clerk.ReasonTokenSessionMissing},
-		"no cat, no sid":         {key().Sign(noSID, clerktest.WithoutHeader("cat")), clerk.ReasonTokenSessionMissing},
-		"cat unknown, no sid":    {key().Sign(noSID, cat("cl_I7d4PD111III")), clerk.ReasonTokenSessionMissing},
-		"machine all the same":   {key().Sign(noSID, cat("cl_B7d4PD333AAA")), clerk.ReasonTokenKindRefused},
-		"template for a machine": {key().Sign(claims(map[string]any{"sub": "mch_1"}), template), clerk.ReasonTokenKindRefused},
+		"template":          {key().Sign(noSID, template), ""},
+		"template with sid": {key().Sign(claims(nil), template), ""},
+		"template, sid empty": {
+			key().Sign(claims(map[string]any{"sid": ""}), template), clerk.ReasonTokenSessionMissing,
+		},
+		"session":             {key().Sign(claims(nil)), ""},
+		"session without sid": {key().Sign(noSID), clerk.ReasonTokenSessionMissing},
+		"no cat, no sid": {
+			key().Sign(noSID, clerktest.WithoutHeader("cat")), clerk.ReasonTokenSessionMissing,
+		},
+		"cat unknown, no sid": {
+			key().Sign(noSID, cat("cl_I7d4PD111III")), clerk.ReasonTokenSessionMissing,
+		},
+		"machine all the same": {
+			key().Sign(noSID, cat("cl_B7d4PD333AAA")), clerk.ReasonTokenKindRefused,
+		},
+		"template for a machine": {
+			key().Sign(claims(map[string]any{"sub": "mch_1"}), template), clerk.ReasonTokenKindRefused,
+		},
 	} {
 		_, err := v.Verify(t.Context(), c.token)
 		if got := clerk.Reason(err); got != c.want {
@@ -79,16 +89,22 @@ func TestAuthorizedPartyIsChecked(t *testing.T) {
 		"not configured":       {nil, false, "https://any.example", ""},
 		"not configured, none": {nil, false, nil, ""},
 		"ours":                 {[]string{"https://x.example", ours}, false, ours, ""},
-		"other":                {[]string{ours}, false, "https://theirs.example", clerk.ReasonTokenAZPInvalid},
-		"prefix":               {[]string{ours}, false, ours + ".evil", clerk.ReasonTokenAZPInvalid},
-		"upper case":           {[]string{ours}, false, strings.ToUpper(ours), clerk.ReasonTokenAZPInvalid},
-		"missing":              {[]string{ours}, false, nil, clerk.ReasonTokenAZPMissing},
-		"null":                 {[]string{ours}, false, null{}, clerk.ReasonTokenAZPMissing},
-		"empty":                {[]string{ours}, false, "", clerk.ReasonTokenAZPMissing},
-		"missing, allowed":     {[]string{ours}, true, nil, ""},
-		"other, missing ok":    {[]string{ours}, true, "https://theirs.example", clerk.ReasonTokenAZPInvalid},
-		"list":                 {[]string{ours}, false, []string{ours}, clerk.ReasonTokenClaimInvalid},
-		"list, unchecked":      {nil, false, []string{ours}, clerk.ReasonTokenClaimInvalid},
+		"other": {
+			[]string{ours}, false, "https://theirs.example", clerk.ReasonTokenAZPInvalid,
+		},
+		"prefix": {[]string{ours}, false, ours + ".evil", clerk.ReasonTokenAZPInvalid},
+		"upper case": {
+			[]string{ours}, false, strings.ToUpper(ours), clerk.ReasonTokenAZPInvalid,
+		},
+		"missing":          {[]string{ours}, false, nil, clerk.ReasonTokenAZPMissing},
+		"null":             {[]string{ours}, false, null{}, clerk.ReasonTokenAZPMissing},
+		"empty":            {[]string{ours}, false, "", clerk.ReasonTokenAZPMissing},
+		"missing, allowed": {[]string{ours}, true, nil, ""},
+		"other, missing ok": {
+			[]string{ours}, true, "https://theirs.example", clerk.ReasonTokenAZPInvalid,
+		},
+		"list":            {[]string{ours}, false, []string{ours}, clerk.ReasonTokenClaimInvalid},
+		"list, unchecked": {nil, false, []string{ours}, clerk.ReasonTokenClaimInvalid},
 	} {
 		v := start(t, func(cfg *clerk.Config) {
 			cfg.AuthorizedParties, cfg.AllowMissingAZP = c.parties, c.allowMissing
@@ -111,9 +127,6 @@ func TestOptionalClaimsOfAWrongFormAreRefused(t *testing.T) {
 		"jti number":      {"jti": 1},
 		"jti with LF":     {"jti": "a\nb"},
 		"email number":    {"email": 1},
-		"email with LF":   {"email": "a@b.c\n"},
-		"email turned":    {"email": "a\u202e@b.c"},
-		"email surrogate": {"email": literal(`"\ud800@b.c"`)},
 		"act string":      {"act": "user_admin"},
 		"act empty":       {"act": map[string]any{}},
 		"act sub list":    {"act": map[string]any{"sub": []string{"user_admin"}}},
@@ -137,27 +150,38 @@ func TestOptionalClaimsOfAWrongFormAreRefused(t *testing.T) {
 
 func TestImpersonationNamesTheActor(t *testing.T) {
 	t.Parallel()
-	act := map[string]any{"sub": "user_admin", "sid": "sess_admin", "iss": "https://dashboard.clerk.com"}
+	act := map[string]any{"sub": "user_admin", "sid": "sess_admin", "iss": "https://clerk.com"}
 	s, err := start(t).Verify(t.Context(), withClaims(map[string]any{"act": act}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := clerk.Actor{Subject: "user_admin", SessionID: "sess_admin", Issuer: "https://dashboard.clerk.com"}
+	want := clerk.Actor{
+		Subject: "user_admin", SessionID: "sess_admin", Issuer: "https://clerk.com",
+	}
 	if s.Actor == nil || *s.Actor != want || s.UserID != user {
 		t.Errorf("got actor %+v for %s, want %+v for %s", s.Actor, s.UserID, want, user)
 	}
 }
 
-func TestEmailMayBeUTF8(t *testing.T) {
+func TestEmailIsKeptAsItIs(t *testing.T) {
 	t.Parallel()
-	s, err := start(t).Verify(t.Context(), withClaims(map[string]any{"email": "jörg@example.com"}))
-	if err != nil || s.Email != "jörg@example.com" {
-		t.Errorf("got %+v, %v, want the address", s, err)
+	for claim, want := range map[any]string{
+		"jörg@example.com":      "jörg@example.com",
+		"a@b.c\n":               "a@b.c\n",
+		"a\u202e@b.c":           "a\u202e@b.c",
+		literal(`"\ud800@b.c"`): "\xed\xa0\x80@b.c",
+	} {
+		s, err := start(t).Verify(t.Context(), withClaims(map[string]any{"email": claim}))
+		if err != nil || s.Email != want {
+			t.Errorf("%q: got %+v, %v, want %q", claim, s, err, want)
+		}
 	}
 }
 
 // headerClaims verifies a token with these changes and returns Session.Claims.
-func headerClaims(t *testing.T, changes map[string]any, names ...string) (map[string]string, error) {
+func headerClaims(
+	t *testing.T, changes map[string]any, names ...string,
+) (map[string]string, error) {
 	t.Helper()
 	v := start(t, func(c *clerk.Config) { c.HeaderClaims = names })
 	s, err := v.Verify(t.Context(), withClaims(changes))
@@ -238,18 +262,21 @@ func TestOrganisationClaimsReadAlikeInBothVersions(t *testing.T) {
 func TestMalformedPermissionsAreRefused(t *testing.T) {
 	t.Parallel()
 	org := func(per, fpm string) map[string]any {
-		return map[string]any{"o": map[string]any{"id": "org_1", "per": per, "fpm": fpm}, "fea": "o:a,o:b"}
+		o := map[string]any{"id": "org_1", "per": per, "fpm": fpm}
+		return map[string]any{"o": o, "fea": "o:a,o:b"}
 	}
 	for name, changes := range map[string]map[string]any{
-		"not a number":       org("read", "x"),
-		"negative":           org("read", "-1"),
-		"more features":      org("read", "1,1,1"),
-		"bits beyond":        org("read", "2"),
-		"number too large":   org("read", "18446744073709551616"),
-		"v1 a string":        {"v": nil, "org_permissions": "org:a:read"},
-		"v1 with a number":   {"v": nil, "org_permissions": []any{1}},
-		"v1 comma inside":    {"v": nil, "org_permissions": []string{"a,b"}},
-		"v1 longer than 256": {"v": nil, "org_permissions": []string{strings.Repeat("a", 200), strings.Repeat("b", 200)}},
+		"not a number":     org("read", "x"),
+		"negative":         org("read", "-1"),
+		"more features":    org("read", "1,1,1"),
+		"bits beyond":      org("read", "2"),
+		"number too large": org("read", "18446744073709551616"),
+		"v1 a string":      {"v": nil, "org_permissions": "org:a:read"},
+		"v1 with a number": {"v": nil, "org_permissions": []any{1}},
+		"v1 comma inside":  {"v": nil, "org_permissions": []string{"a,b"}},
+		"v1 longer than 256": {
+			"v": nil, "org_permissions": []string{strings.Repeat("a", 200), strings.Repeat("b", 200)},
+		},
 	} {
 		_, err := headerClaims(t, changes, "org_permissions")
 		if got := clerk.Reason(err); got != clerk.ReasonTokenClaimInvalid {

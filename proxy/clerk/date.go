@@ -1,7 +1,6 @@
 package clerk
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 )
@@ -17,12 +16,12 @@ const (
 
 // parseDate reads the literal of a JSON number exactly, without going through
 // float64, and reports whether it lies between 1970 and 9999.
-func parseDate(literal []byte) (NumericDate, bool) {
+func parseDate(literal string) (NumericDate, bool) {
 	if len(literal) > maxNumber || literal[0] == '-' {
 		return NumericDate{}, false
 	}
-	if !bytes.ContainsAny(literal, ".eE") {
-		seconds, err := strconv.ParseInt(string(literal), 10, 64)
+	if !strings.ContainsAny(literal, ".eE") {
+		seconds, err := strconv.ParseInt(literal, 10, 64)
 		return NumericDate{Seconds: seconds}, err == nil && seconds <= maxSeconds
 	}
 	whole, fraction, ok := splitDecimal(literal)
@@ -37,14 +36,14 @@ func parseDate(literal []byte) (NumericDate, bool) {
 	if err != nil {
 		return NumericDate{}, false
 	}
-	return NumericDate{Seconds: seconds, Literal: string(literal), nanos: nanos}, true
+	return NumericDate{Seconds: seconds, Literal: strings.Clone(literal), nanos: nanos}, true
 }
 
 // splitDecimal returns the digits before and after the decimal point of a
 // non-negative JSON number once its exponent is carried out; whole has no leading
 // zeros.
-func splitDecimal(literal []byte) (whole, fraction string, ok bool) {
-	number, power, _ := strings.Cut(strings.ToLower(string(literal)), "e")
+func splitDecimal(literal string) (whole, fraction string, ok bool) {
+	number, power, _ := strings.Cut(strings.ToLower(literal), "e")
 	exponent := 0
 	if power != "" {
 		var err error

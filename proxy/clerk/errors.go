@@ -10,7 +10,7 @@ const (
 	ReasonTokenMissing          = "token_missing"           // no Authorization header, no token
 	ReasonTokenMalformed        = "token_malformed"         // not one JWS in one Bearer header
 	ReasonTokenTooLarge         = "token_too_large"         // more than 16 KiB
-	ReasonTokenHeaderInvalid    = "token_header_invalid"    // crit, b64, or a parameter of a wrong type
+	ReasonTokenHeaderInvalid    = "token_header_invalid"    // crit, b64, a parameter of a wrong type
 	ReasonTokenAlgUnsupported   = "token_alg_unsupported"   // alg other than RS256
 	ReasonTokenKeyUnknown       = "token_key_unknown"       // kid not in the key set
 	ReasonTokenSignatureInvalid = "token_signature_invalid" // no candidate key made the signature

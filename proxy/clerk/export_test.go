@@ -5,25 +5,25 @@ import "context"
 // ScanObject reports whether the strict scanner takes data, and the decoded names
 // of its members.
 func ScanObject(data []byte) ([]string, error) {
-	members, err := scanObject(data, nil)
+	members, err := scanObject(string(data), nil)
 	names := make([]string, len(members))
 	for i, m := range members {
-		names[i] = string(m.name)
+		names[i] = m.name
 	}
 	return names, err
 }
 
 // ScanString returns what the one member of a JSON object says.
 func ScanString(data []byte) (string, error) {
-	members, err := scanObject(data, nil)
+	members, err := scanObject(string(data), nil)
 	if err != nil {
 		return "", err
 	}
-	return string(unquote(members[0].value.raw)), nil
+	return unquote(members[0].value.raw), nil
 }
 
 // ParseDate exports parseDate.
-func ParseDate(literal string) (NumericDate, bool) { return parseDate([]byte(literal)) }
+func ParseDate(literal string) (NumericDate, bool) { return parseDate(literal) }
 
 // Snapshot returns a Verify that begins with the keys held now, as a request does
 // that was overtaken by a refresh.

@@ -55,7 +55,8 @@ func FuzzClaims(f *testing.F) {
 		c.HeaderClaims = []string{"email", "org_id", "org_role", "org_permissions", "plan"}
 	})
 	f.Add(payload(nil))
-	f.Add(payload(map[string]any{"act": map[string]any{"sub": "user_a"}, "email": "ä@b.c", "plan": "x"}))
+	act := map[string]any{"sub": "user_a"}
+	f.Add(payload(map[string]any{"act": act, "email": "ä@b.c", "plan": "x"}))
 	f.Add(payload(map[string]any{"exp": literal("1772366460.5e0"), "aud": []string{"x"}}))
 	f.Add(payload(map[string]any{
 		"o": map[string]any{"id": "org_1", "rol": "admin", "per": "a,b", "fpm": "3"}, "fea": "o:x",

@@ -20,14 +20,14 @@ func readHeader(parameters []member) (header, error) {
 	if find(parameters, "crit").kind != kindAbsent {
 		return h, invalidHeader("crit is not supported")
 	}
-	if b64 := find(parameters, "b64"); b64.kind != kindAbsent && string(b64.raw) != "true" {
+	if b64 := find(parameters, "b64"); b64.kind != kindAbsent && b64.raw != "true" {
 		return h, invalidHeader("b64 is not supported")
 	}
 	alg := find(parameters, "alg")
 	if alg.kind != kindString {
 		return h, invalidHeader("alg is missing or not a string")
 	}
-	if string(unquote(alg.raw)) != "RS256" {
+	if unquote(alg.raw) != "RS256" {
 		return h, refuse(ReasonTokenAlgUnsupported, "alg is not RS256")
 	}
 	for _, p := range []struct {

@@ -53,13 +53,13 @@ func (j *judgement) headerClaim(name string) (text string, present bool, err err
 	case kindAbsent, kindNull:
 		return "", false, nil
 	case kindBool:
-		return string(v.raw), true, nil
+		return strings.Clone(v.raw), true, nil
 	case kindNumber:
 		if len(v.raw) <= maxText {
-			return string(v.raw), true, nil
+			return strings.Clone(v.raw), true, nil
 		}
 	case kindString:
-		if string(v.raw) == `""` {
+		if v.raw == `""` {
 			return "", true, nil
 		}
 		text, textErr := printableText(v, "a claim that becomes a header")
@@ -92,7 +92,7 @@ func (j *judgement) organisation(name string) (string, error) {
 // isVersion2 reports which form the organisation claims have. Only the token says
 // so: a claim of the other version's name would be a custom one.
 func (j *judgement) isVersion2() bool {
-	return string(find(j.claims, "v").raw) == "2"
+	return find(j.claims, "v").raw == "2"
 }
 
 // orgObject returns the members of o; none without an active organisation.
@@ -100,9 +100,6 @@ func (j *judgement) orgObject() ([]member, error) {
 	o := find(j.claims, "o")
 	if o.kind == kindAbsent || o.kind == kindNull {
 		return nil, nil
-	}
-	if o.kind != kindObject {
-		return nil, invalid("o is not an object")
 	}
 	members, err := scanObject(o.raw, make([]member, 0, len(orgClaims)+1))
 	if err != nil {
@@ -121,7 +118,7 @@ func (j *judgement) permissions() (string, error) {
 		list, ok = textList(find(j.claims, "org_permissions"))
 	}
 	joined := strings.Join(list, ",")
-	if !ok || joined != "" && !printable([]byte(joined)) {
+	if !ok || joined != "" && !printable(joined) {
 		return "", invalid("the organisation's permissions are malformed or longer than 256 bytes")
 	}
 	return joined, nil

@@ -1,8 +1,9 @@
 package clerk
 
 import (
-	"bytes"
 	"errors"
+	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -37,12 +38,12 @@ const (
 // white space round it, and belongs to the scanned document.
 type value struct {
 	kind kind
-	raw  []byte
+	raw  string
 }
 
 // member is one name and value of an object. name is decoded.
 type member struct {
-	name  []byte
+	name  string
 	value value
 }
 
@@ -50,8 +51,8 @@ type member struct {
 // to the last byte, to dst. It is stricter than encoding/json: UTF-8 must be
 // valid, names differ from each other in every object, nesting is bounded, and
 // names are compared exactly once their escapes are decoded.
-func scanObject(data []byte, dst []member) ([]member, error) {
-	if !utf8.Valid(data) {
+func scanObject(data string, dst []member) ([]member, error) {
+	if !utf8.ValidString(data) {
 		return nil, errNotUTF8
 	}
 	s := scanner{data: data}
@@ -71,7 +72,7 @@ func scanObject(data []byte, dst []member) ([]member, error) {
 
 // scanArray returns the elements of a JSON array that was scanned before, or
 // false if there are more than limit.
-func scanArray(raw []byte, limit int) ([]value, bool) {
+func scanArray(raw string, limit int) ([]value, bool) {
 	s := scanner{data: raw}
 	var elements []value
 	err := s.array(func(v value) error {
@@ -87,7 +88,7 @@ func scanArray(raw []byte, limit int) ([]value, bool) {
 // find returns the value of the member with exactly this name.
 func find(members []member, name string) value {
 	for i := range members {
-		if string(members[i].name) == name {
+		if members[i].name == name {
 			return members[i].value
 		}
 	}
@@ -96,7 +97,7 @@ func find(members []member, name string) value {
 
 // scanner walks over a JSON text. Its methods leave pos behind what they accept.
 type scanner struct {
-	data  []byte
+	data  string
 	pos   int
 	depth int
 }
@@ -215,22 +216,22 @@ func (s *scanner) list(end byte, item func() error) error {
 }
 
 // name scans a member's name up to its value and returns it decoded.
-func (s *scanner) name() ([]byte, error) {
+func (s *scanner) name() (string, error) {
 	start := s.pos
 	if err := s.text(); err != nil {
-		return nil, err
+		return "", err
 	}
 	name := unquote(s.data[start:s.pos])
 	s.space()
 	if !s.accept(':') {
-		return nil, errSyntax
+		return "", errSyntax
 	}
 	s.space()
 	return name, nil
 }
 
 func (s *scanner) word(w string) error {
-	if !bytes.HasPrefix(s.data[s.pos:], []byte(w)) {
+	if !strings.HasPrefix(s.data[s.pos:], w) {
 		return errSyntax
 	}
 	s.pos += len(w)
@@ -267,29 +268,28 @@ func (s *scanner) digits() bool {
 // nameSet finds duplicates: by comparison in objects of common size, through a
 // map in those made large to make comparison slow. The zero value is empty.
 type nameSet struct {
-	few   [16][]byte
+	few   [16]string
 	count int
 	many  map[string]struct{}
 }
 
 // add reports whether name is new.
-func (n *nameSet) add(name []byte) bool {
-	for _, seen := range n.few[:n.count] {
-		if bytes.Equal(seen, name) {
+func (n *nameSet) add(name string) bool {
+	if n.many == nil && n.count < len(n.few) {
+		if slices.Contains(n.few[:n.count], name) {
 			return false
 		}
-	}
-	if n.count < len(n.few) {
 		n.few[n.count] = name
 		n.count++
 		return true
 	}
-	if _, seen := n.many[string(name)]; seen {
-		return false
-	}
 	if n.many == nil {
-		n.many = make(map[string]struct{})
+		n.many = make(map[string]struct{}, 4*len(n.few))
+		for _, seen := range n.few {
+			n.many[seen] = struct{}{}
+		}
 	}
-	n.many[string(name)] = struct{}{}
-	return true
+	before := len(n.many)
+	n.many[name] = struct{}{}
+	return len(n.many) > before
 }

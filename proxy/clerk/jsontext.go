@@ -1,8 +1,8 @@
 package clerk
 
 import (
-	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -52,13 +52,13 @@ func isHex(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
-// unquote returns the bytes a scanned string stands for: part of raw when it has
-// no escapes. The escape of a surrogate without its other half, which is no
+// unquote returns what a scanned string stands for: part of raw when it has no
+// escapes. The escape of a surrogate without its other half, which is no
 // character, becomes the three bytes of WTF-8, so that two different strings never
 // become the same one.
-func unquote(raw []byte) []byte {
+func unquote(raw string) string {
 	raw = raw[1 : len(raw)-1]
-	next := bytes.IndexByte(raw, '\\')
+	next := strings.IndexByte(raw, '\\')
 	if next < 0 {
 		return raw
 	}
@@ -66,16 +66,16 @@ func unquote(raw []byte) []byte {
 	for next >= 0 {
 		decoded = append(decoded, raw[:next]...)
 		decoded, raw = unescape(decoded, raw[next+1:])
-		next = bytes.IndexByte(raw, '\\')
+		next = strings.IndexByte(raw, '\\')
 	}
-	return append(decoded, raw...)
+	return string(append(decoded, raw...))
 }
 
 // unescape appends what the escape at the start of rest, behind its backslash,
 // stands for, and returns what follows it.
-func unescape(dst, rest []byte) (decoded, after []byte) {
+func unescape(dst []byte, rest string) (decoded []byte, after string) {
 	if rest[0] != 'u' {
-		if i := bytes.IndexByte([]byte("bfnrt"), rest[0]); i >= 0 {
+		if i := strings.IndexByte("bfnrt", rest[0]); i >= 0 {
 			return append(dst, "\b\f\n\r\t"[i]), rest[1:]
 		}
 		return append(dst, rest[0]), rest[1:]
@@ -84,7 +84,7 @@ func unescape(dst, rest []byte) (decoded, after []byte) {
 	if !utf16.IsSurrogate(unit) {
 		return utf8.AppendRune(dst, unit), rest
 	}
-	if bytes.HasPrefix(rest, []byte(`\u`)) {
+	if strings.HasPrefix(rest, `\u`) {
 		if pair := utf16.DecodeRune(unit, codeUnit(rest[2:])); pair != utf8.RuneError {
 			return utf8.AppendRune(dst, pair), rest[6:]
 		}
@@ -93,8 +93,8 @@ func unescape(dst, rest []byte) (decoded, after []byte) {
 }
 
 // codeUnit reads four hexadecimal digits that were scanned before.
-func codeUnit(digits []byte) rune {
-	n, err := strconv.ParseUint(string(digits[:4]), 16, 16)
+func codeUnit(digits string) rune {
+	n, err := strconv.ParseUint(digits[:4], 16, 16)
 	if err != nil {
 		panic("clerk: an escape was not scanned: " + err.Error())
 	}

@@ -49,7 +49,6 @@ type holding struct {
 
 // flight is one refresh that tokens may wait for.
 type flight struct {
-	forced  bool
 	waiters int           // guarded by keyring.mu
 	done    chan struct{} // closed when the outcome stands
 }
@@ -155,15 +154,12 @@ func (r *keyring) renew(ctx context.Context, old *keySet) *keySet {
 		if f == nil {
 			return newer
 		}
-		completed := r.await(ctx, f)
-		if h := r.held.Load(); h.set != old {
-			return h.set
-		}
-		// A background refresh may have begun before the key was there to
-		// fetch: it does not stand in for the forced one.
-		if !completed || f.forced {
+		if !r.await(ctx, f) {
 			return nil
 		}
+		// Once more, even if the refresh brought nothing: it may have been the
+		// background's and have begun before the key was there to fetch, so it
+		// does not stand in for the forced one. Nothing follows that one.
 	}
 }
 
@@ -193,7 +189,7 @@ func (r *keyring) force() bool {
 		return false
 	}
 	r.lastForced = now
-	r.flight = &flight{forced: true, done: make(chan struct{})}
+	r.flight = &flight{done: make(chan struct{})}
 	r.wake <- struct{}{}
 	return true
 }

@@ -47,7 +47,7 @@ func pemSet(s string) (*keySet, error) {
 // parseKeySet reads a JSON Web Key Set (RFC 7517 §5). Entries that are not RSA
 // signing keys of a safe size are skipped; a set without any other is an error.
 func parseKeySet(data []byte) (*keySet, error) {
-	members, err := scanObject(data, nil)
+	members, err := scanObject(string(data), nil)
 	if err != nil {
 		return nil, fmt.Errorf("the key set %w", err)
 	}
@@ -123,7 +123,7 @@ func usableKid(members []member) (string, error) {
 		if v.kind == kindAbsent && !p.required {
 			continue
 		}
-		if v.kind != kindString || string(unquote(v.raw)) != p.want {
+		if v.kind != kindString || unquote(v.raw) != p.want {
 			return "", fmt.Errorf("an entry's %s is not %s", p.name, p.want)
 		}
 	}

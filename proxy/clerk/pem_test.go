@@ -34,27 +34,28 @@ func TestPEMIsReadInEveryShape(t *testing.T) {
 	der := pkix(t, key().Public())
 	std := base64.StdEncoding.EncodeToString
 	lines := strings.TrimSpace(good)
+	body := strings.TrimPrefix(lines, "-----BEGIN PUBLIC KEY-----\n")
+	body = strings.TrimSuffix(body, "\n-----END PUBLIC KEY-----")
 	for name, s := range map[string]string{
-		"real newlines":       good,
-		"CRLF":                strings.ReplaceAll(good, "\n", "\r\n"),
-		"no final newline":    lines,
-		"space around":        "\n  " + good + "  \n",
-		"literal \\n":         strings.ReplaceAll(good, "\n", `\n`),
-		"literal \\r\\n":      strings.ReplaceAll(good, "\n", `\r\n`),
-		"double quotes":       `"` + strings.ReplaceAll(good, "\n", `\n`) + `"`,
-		"single quotes":       `'` + good + `'`,
-		"spaces for newlines": strings.ReplaceAll(lines, "\n", " "),
-		"no newlines":         strings.ReplaceAll(lines, "\n", ""),
-		"indented":            strings.ReplaceAll(lines, "\n", "\n    "),
-		"without header":      std(der),
-		"without header, raw": base64.RawStdEncoding.EncodeToString(der),
-		"without header, in \\n": strings.ReplaceAll(
-			strings.TrimSuffix(strings.TrimPrefix(lines, "-----BEGIN PUBLIC KEY-----\n"), "\n-----END PUBLIC KEY-----"), "\n", `\n`),
-		"base64 of it":      std([]byte(good)),
-		"base64 in lines":   std([]byte(good))[:64] + "\n" + std([]byte(good))[64:],
-		"base64 of literal": std([]byte(strings.ReplaceAll(good, "\n", `\n`))),
-		"base64 in quotes":  `"` + std([]byte(good)) + `"`,
-		"PKCS #1":           block("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(key().Public())),
+		"real newlines":          good,
+		"CRLF":                   strings.ReplaceAll(good, "\n", "\r\n"),
+		"no final newline":       lines,
+		"space around":           "\n  " + good + "  \n",
+		"literal \\n":            strings.ReplaceAll(good, "\n", `\n`),
+		"literal \\r\\n":         strings.ReplaceAll(good, "\n", `\r\n`),
+		"double quotes":          `"` + strings.ReplaceAll(good, "\n", `\n`) + `"`,
+		"single quotes":          `'` + good + `'`,
+		"spaces for newlines":    strings.ReplaceAll(lines, "\n", " "),
+		"no newlines":            strings.ReplaceAll(lines, "\n", ""),
+		"indented":               strings.ReplaceAll(lines, "\n", "\n    "),
+		"without header":         std(der),
+		"without header, raw":    base64.RawStdEncoding.EncodeToString(der),
+		"without header, in \\n": strings.ReplaceAll(body, "\n", `\n`),
+		"base64 of it":           std([]byte(good)),
+		"base64 in lines":        std([]byte(good))[:64] + "\n" + std([]byte(good))[64:],
+		"base64 of literal":      std([]byte(strings.ReplaceAll(good, "\n", `\n`))),
+		"base64 in quotes":       `"` + std([]byte(good)) + `"`,
+		"PKCS #1":                block("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(key().Public())),
 	} {
 		got, err := clerk.ParsePEM(s)
 		if err != nil || !got.Equal(key().Public()) {
@@ -76,7 +77,8 @@ func TestWhatIsNoPublicKeyIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key().Public(), key().Private())
+	certificate, err := x509.CreateCertificate(
+		rand.Reader, template, template, key().Public(), key().Private())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,8 +97,12 @@ func TestWhatIsNoPublicKeyIsNamed(t *testing.T) {
 		"certificate, no header": {std(certificate), "certificate"},
 		"EC key":                 {block("PUBLIC KEY", pkix(t, &ec.PublicKey)), "not an RSA key"},
 		"RSA-1024":               {block("PUBLIC KEY", pkix(t, smallKey(t))), "1024 bits"},
-		"exponent 3":             {block("PUBLIC KEY", pkix(t, &rsa.PublicKey{N: key().Public().N, E: 3})), "exponent"},
-		"even exponent":          {block("PUBLIC KEY", pkix(t, &rsa.PublicKey{N: key().Public().N, E: 65538})), "exponent"},
+		"exponent 3": {
+			block("PUBLIC KEY", pkix(t, &rsa.PublicKey{N: key().Public().N, E: 3})), "exponent",
+		},
+		"even exponent": {
+			block("PUBLIC KEY", pkix(t, &rsa.PublicKey{N: key().Public().N, E: 65538})), "exponent",
+		},
 		"RSA-8200": {block("PUBLIC KEY", pkix(t, &rsa.PublicKey{
 			N: new(big.Int).Lsh(big.NewInt(1), 8199), E: 65537,
 		})), "8200 bits"},

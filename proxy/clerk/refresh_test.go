@@ -179,6 +179,26 @@ func TestFailedRefreshAlsoCoolsDown(t *testing.T) {
 	})
 }
 
+func TestVerifierGoesOnAfterClose(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, old, fresh *clerktest.Key) {
+		v := startWith(t, fromSource(&source{body: keySetOf(t, old.JWK())}, time.Hour))
+		for range 2 {
+			if err := v.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		began := time.Now()
+		_, err := v.Verify(t.Context(), bubbled(old))
+		wantReason(t, err, "")
+		_, err = v.Verify(t.Context(), bubbled(fresh))
+		wantReason(t, err, clerk.ReasonTokenKeyUnknown)
+		if got := time.Since(began); got != 0 {
+			t.Errorf("got an answer after %s, want it at once: nothing refreshes any more", got)
+		}
+	})
+}
+
 func TestSlowSourceIsGivenUp(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, _, _ *clerktest.Key) {
@@ -257,7 +277,7 @@ func TestOnKeysNeverOverlapsAndHoldsNothingUp(t *testing.T) {
 				return
 			}
 			defer mu.Unlock()
-			time.Sleep(3 * time.Second)
+			time.Sleep(20 * time.Second)
 		}
 		v := startWith(t, cfg)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

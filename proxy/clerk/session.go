@@ -11,8 +11,9 @@ type Session struct {
 	UserID string
 	// SessionID is sid; "" only for template tokens.
 	SessionID string
-	// Email is the custom claim email, normally absent. It is UTF-8 of printable
-	// characters, at most 256 bytes, and identifies nobody.
+	// Email is the custom claim email, normally absent. It may hold any
+	// characters, up to the length of a token, with a surrogate that lacks its pair
+	// in three bytes; it identifies nobody and must not become a header as it is.
 	Email string
 
 	IssuedAt  NumericDate // iat

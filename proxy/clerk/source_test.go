@@ -96,11 +96,13 @@ func TestPublicPEMCanBeGivenBack(t *testing.T) {
 func TestThumbprintIsThatOfRFC7638(t *testing.T) {
 	t.Parallel()
 	// The example of RFC 7638 §3.1.
-	entry := `{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFx` +
-		`uhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQ` +
-		`R0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQF` +
-		`h6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB",` +
-		`"alg":"RS256","kid":"2011-04-29"}`
+	entry := `{"kty":"RSA","alg":"RS256","kid":"2011-04-29","e":"AQAB","n":"` +
+		"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1" +
+		"L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4" +
+		"QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbO" +
+		"pbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csF" +
+		"Cur-kEgU8awapJzKnqDKgw" +
+		`"}`
 	path := writeFile(t, `{"keys":[`+entry+`]}`)
 	v := startWith(t, clerk.Config{Issuer: issuer, Keys: clerk.KeyConfig{File: path}})
 	sum, err := base64.RawURLEncoding.DecodeString("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")
@@ -157,7 +159,9 @@ func TestWrongSourceRefusesToStart(t *testing.T) {
 		"keys twice":    {clerktest.FaultBody(`{"keys":[],"keys":[]}`), "duplicate"},
 		"keys a string": {clerktest.FaultBody(`{"keys":"x"}`), `no array "keys"`},
 		"no RSA key":    {clerktest.FaultBody(`{"keys":[{"kty":"EC"},1]}`), "kty is not RSA"},
-		"65 keys":       {clerktest.FaultBody(`{"keys":[` + strings.Repeat("{},", 64) + `{}]}`), "more than 64 keys"},
+		"65 keys": {
+			clerktest.FaultBody(`{"keys":[` + strings.Repeat("{},", 64) + `{}]}`), "more than 64 keys",
+		},
 	} {
 		s := serve(t)
 		s.SetFault(c.fault)
@@ -272,7 +276,9 @@ func TestUnusableEntriesAreSkipped(t *testing.T) {
 		changed("e", b64([]byte{1, 0, 0, 0, 0, 0, 1, 0, 1})), changed("e", b64([]byte{0x80, 0, 0, 1})),
 		changed("n", b64(new(big.Int).Lsh(big.NewInt(1), 8192).Bytes())), changed("n", ""),
 		changed("n", 1), changed("kty", "rsa"), changed("kid", 1), changed("kid", "a\n"),
-		changed("d", "AQAB"), {}, nil,
+		changed("d", "AQAB"),
+		{},
+		nil,
 	}
 	for _, entry := range bad {
 		s := serve(t)
@@ -306,6 +312,19 @@ func smallKey(t *testing.T) *rsa.PublicKey {
 		t.Fatal(err)
 	}
 	return &private.PublicKey
+}
+
+func TestKeySetMayHave64Keys(t *testing.T) {
+	t.Parallel()
+	entries := make([]map[string]any, 63, 64)
+	for i := range entries {
+		entries[i] = map[string]any{"kty": "EC"}
+	}
+	s := serve(t)
+	s.SetEntries(append(entries, key().JWK())...)
+	if got := startWith(t, fromServer(s, &clock{})).Keys(); len(got) != 1 {
+		t.Errorf("got keys %v, want the one that is usable", got)
+	}
 }
 
 func TestEntriesNeedNoUseAlgOrKid(t *testing.T) {
@@ -372,7 +391,9 @@ func TestBadSettingsAreAllNamed(t *testing.T) {
 	if err == nil {
 		t.Fatal("got no error, want five")
 	}
-	for _, want := range []string{"trailing slash", "leeway", "authorized parties", `"a"`, "PEM and URL and file"} {
+	for _, want := range []string{
+		"trailing slash", "leeway", "authorized parties", `"a"`, "PEM and URL and file",
+	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q in it", err, want)
 		}
@@ -383,7 +404,8 @@ func TestBadSettingsAreAllNamed(t *testing.T) {
 		"fragment": {URL: "https://example.com/#x"}, "PEM": {PEM: "nonsense!"},
 	} {
 		_, err := clerk.New(t.Context(), clerk.Config{Issuer: issuer, Keys: keys})
-		if err == nil || strings.Contains(err.Error(), "a:b") || strings.Contains(err.Error(), "nonsense") {
+		if err == nil || strings.Contains(err.Error(), "a:b") ||
+			strings.Contains(err.Error(), "nonsense") {
 			t.Errorf("%s: got %v, want an error without secrets", name, err)
 		}
 	}

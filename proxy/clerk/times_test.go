@@ -64,6 +64,7 @@ func TestTimesThatAreNoneAreRefused(t *testing.T) {
 			"null": null{}, "string": "1772366460", "empty": "", "bool": true, "array": []int{1},
 			"object": map[string]any{}, "1e300": literal("1e300"), "1e18": literal("1e18"),
 			"negative": -1, "negative zero": literal("-0"), "year 10000": 253402300800,
+			"year 10000 and a half": literal("253402300800.5"), "year 10000 by e": literal("2.534023008e11"),
 			"huge exponent": literal("1e999999999999"), "small exponent": literal("1e-999999999"),
 			"long": literal("1" + strings.Repeat("0", 4000)),
 		} {

@@ -75,11 +75,11 @@ func parseToken(raw string) (*token, error) {
 		return nil, malformed("a part of the token is not canonical base64url")
 	}
 	var few [8]member
-	parameters, err := scanObject(headerJSON, few[:0])
+	parameters, err := scanObject(string(headerJSON), few[:0])
 	if err != nil {
 		return nil, malformed("the token header " + err.Error())
 	}
-	claims, err := scanObject(payload, make([]member, 0, commonClaims))
+	claims, err := scanObject(string(payload), make([]member, 0, commonClaims))
 	if err != nil {
 		return nil, malformed("the token payload " + err.Error())
 	}

@@ -1,6 +1,7 @@
 package clerktest
 
 import (
+	"crypto/rand"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,10 +16,12 @@ const jwksPath = "/.well-known/jwks.json"
 // hugeSize is the length of the answer of FaultHuge in bytes.
 const hugeSize = 2 << 20
 
-// Server is an instance's frontend API on a loopback address: an issuer with a key
-// set. It is safe for concurrent use. Whoever starts it closes it.
+// Server is an instance on a loopback address: the frontend API, which is an issuer
+// with a key set, and the part of the Backend API that mints tokens. It is safe for
+// concurrent use. Whoever starts it closes it.
 type Server struct {
 	http    *httptest.Server
+	api     *backend
 	closing chan struct{}
 	once    sync.Once
 	fetches atomic.Int64
@@ -31,9 +34,13 @@ type Server struct {
 // NewServer starts a server whose key set holds keys.
 func NewServer(keys ...*Key) *Server {
 	s := &Server{closing: make(chan struct{})}
+	s.api = &backend{
+		server: s, secret: "sk_test_" + rand.Text(), sessions: make(map[string]string),
+	}
 	s.SetKeys(keys...)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+jwksPath, s.serveKeys)
+	s.api.register(mux)
 	s.http = httptest.NewServer(mux)
 	return s
 }
@@ -47,8 +54,10 @@ func (s *Server) Issuer() string { return s.http.URL }
 // JWKSURL returns the URL of the key set.
 func (s *Server) JWKSURL() string { return s.http.URL + jwksPath }
 
-// SetKeys replaces the key set; no keys make it empty.
+// SetKeys replaces the key set; no keys make it empty. The Backend API signs with
+// the first key.
 func (s *Server) SetKeys(keys ...*Key) {
+	s.api.sign(keys)
 	entries := make([]map[string]any, len(keys))
 	for i, k := range keys {
 		entries[i] = k.JWK()
