@@ -30,7 +30,7 @@
 //   - a value whose bytes are no UTF-8 has U+FFFD for each byte that is not, and
 //     the whole value stands in standard base64 right behind it, under the same
 //     name + `_b64` (in metadata: at its place in the order of names);
-//   - numbers are integers of at most 63 bits, without leading zeros;
+//   - numbers are signed integers of 64 bits, without leading zeros;
 //   - an unknown text or number is null in the always-present fields, which is
 //     the only way to write the empty string there;
 //   - the fields stand in the order below, the members of nested objects in byte
@@ -103,8 +103,9 @@
 // Metadata of requests: `token_exp` (and `token_exp_literal`,
 // `token_iat_literal` where the token had a fraction), `files`
 // ([{field,filename,sha256,size_bytes}] of a multipart upload, 32 at most, with
-// `files_omitted` beyond), `fields` (path wildcards and reply fields that have no
-// field of their own).
+// `files_omitted` beyond, and `files_incomplete` where the body stopped being
+// multipart or had too many parts), `fields` (path wildcards and reply fields that
+// have no field of their own).
 //
 // No token is ever in a record: whatever looks like a compact JWS or JWE, in any
 // text, is written as `[token]`.

@@ -1,7 +1,9 @@
 package audit
 
 import (
+	"cmp"
 	"context"
+	"strings"
 	"sync"
 	"time"
 )
@@ -21,13 +23,12 @@ type Exchange struct {
 type Result struct {
 	Outcome        Outcome // must be set
 	Reason         string  // of a reply that is ours
-	JobID          string  // counts only if the request did not name one
-	Status         string
-	HTTPStatus     int // what the client was sent
-	UpstreamStatus int // what we received
+	JobID, Status  string  // each counts only if the path did not name it
+	HTTPStatus     int     // what the client was sent
+	UpstreamStatus int     // what we received
 	Duration       time.Duration
 	Req, Res       *Body
-	Metadata       Object // beside what the received record has
+	Metadata       Object // beside what the received record has; of two members of a name this one counts
 }
 
 // End records the outcome and returns when that is durable. Only the first call
@@ -54,16 +55,12 @@ func (x *Exchange) Seq() int64 { return x.seq }
 // closing makes the completed record.
 func (x *Exchange) closing(res Result) *Record {
 	r := closeOf(x.received, x.seq, Completed)
-	r.Outcome, r.Reason, r.Status = res.Outcome, res.Reason, res.Status
-	if r.JobID == "" {
-		r.JobID = res.JobID
-	}
+	r.Outcome, r.Reason = res.Outcome, res.Reason
+	r.JobID, r.Status = cmp.Or(r.JobID, res.JobID), cmp.Or(r.Status, res.Status)
 	r.HTTPStatus, r.UpstreamStatus = int64(res.HTTPStatus), int64(res.UpstreamStatus)
 	r.DurationUS = int64((res.Duration + time.Microsecond - 1) / time.Microsecond)
 	r.Req, r.Res = res.Req, res.Res
-	if len(res.Metadata) > 0 {
-		r.Metadata = append(append(Object(nil), r.Metadata...), res.Metadata...)
-	}
+	r.Metadata = r.Metadata.with(res.Metadata)
 	return r
 }
 
@@ -71,13 +68,31 @@ func (x *Exchange) closing(res Result) *Record {
 // fields, method and path.
 func closeOf(received *Record, seq int64, phase Phase) *Record {
 	return &Record{
-		EventType: received.EventType, JobID: received.JobID, UserID: received.UserID,
-		UserEmail: received.UserEmail, TokenIAT: received.TokenIAT, IPAddress: received.IPAddress,
+		EventType: received.EventType, JobID: received.JobID, Status: received.Status,
+		UserID: received.UserID, UserEmail: received.UserEmail, TokenIAT: received.TokenIAT, IPAddress: received.IPAddress,
 		SessionID: received.SessionID, Metadata: received.Metadata, RequestID: received.RequestID,
 		Method: received.Method, Path: received.Path,
 		ActorID: received.ActorID, ActorSessionID: received.ActorSessionID,
-		Phase: phase, ReceivedSeq: seq,
+		Phase: phase, ReceivedSeq: seq, Truncated: repeatedCuts(received.Truncated),
 	}
+}
+
+// repeatedCuts returns the cuts of the texts that closeOf repeats.
+func repeatedCuts(cuts []Cut) []Cut {
+	var repeated []Cut
+	for _, c := range cuts {
+		switch c.Field {
+		case "event_type", "job_id", "user_id", "user_email", "ip_address", "session_id",
+			"alcoa_attributable", "request_id", "http_method", "http_path", "actor_id",
+			"actor_session_id":
+			repeated = append(repeated, c)
+		default:
+			if strings.HasPrefix(c.Field, "metadata.") {
+				repeated = append(repeated, c)
+			}
+		}
+	}
+	return repeated
 }
 
 // notForwarded closes a request whose received record came too late.

@@ -2,20 +2,22 @@ package audit
 
 import (
 	"crypto/sha256"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
 
 // A record that fits its line is written whole. Of one that doesn't, each text
 // is cut to its share of the line, in encoded bytes, and what was cut is told in
-// truncated. The shares are such that the sum always fits.
+// truncated. If it still doesn't fit, the shares are halved until it does.
 const (
 	shareLong     = 3 << 10 // path and query
 	shareMiddle   = 1 << 10 // what a person may want to read in full
 	shareShort    = 512     // identifiers that others make
 	shareOther    = 256     // the rest
 	shareMetadata = 256     // each text inside metadata
-	filesShare    = 8 << 10 // all that metadata says of files
+	shareFiles    = 8 << 10 // all that metadata says of files
+	maxScale      = 32
 )
 
 func share(name string) int {
@@ -31,24 +33,43 @@ func share(name string) int {
 	}
 }
 
-// fit cuts the texts of r to their shares.
-func (r *Record) fit() {
+// fit encodes r, cut so that it fits its line, and reports whether it does.
+func (d *draft) fit(r *Record) bool {
+	whole := *r
+	for scale := 1; scale <= maxScale; scale *= 2 {
+		*r = whole
+		r.Truncated = slices.Clone(whole.Truncated)
+		r.fit(scale)
+		if d.encode(r); d.maxLen() <= MaxLine {
+			return true
+		}
+	}
+	return false
+}
+
+// fit cuts the texts of r to their shares, each divided by scale.
+func (r *Record) fit(scale int) {
 	for i := range fields {
 		f := &fields[i]
 		value, isText := f.codec.(text)
 		if !isText {
 			continue
 		}
-		if kept := cutTo(*value(r), share(f.name)); len(kept) < len(*value(r)) {
-			r.Truncated = append(r.Truncated, newCut(f.name, *value(r)))
-			*value(r) = kept
-		}
+		*value(r) = r.cut(f.name, *value(r), share(f.name)/scale)
 	}
-	r.fitMetadata()
+	r.fitMetadata(scale)
 }
 
-func newCut(field, whole string) Cut {
-	return Cut{Field: field, Bytes: int64(len(whole)), SHA256: sha256.Sum256([]byte(whole))}
+// cut returns what is kept of the field's text, and tells of what is not. Of a
+// text that a record before this one had cut already, that record's word counts.
+func (r *Record) cut(field, whole string, limit int) string {
+	kept := cutTo(whole, limit)
+	told := func(c Cut) bool { return c.Field == field }
+	if len(kept) < len(whole) && !slices.ContainsFunc(r.Truncated, told) {
+		r.Truncated = append(r.Truncated,
+			Cut{Field: field, Bytes: int64(len(whole)), SHA256: sha256.Sum256([]byte(whole))})
+	}
+	return kept
 }
 
 // cutTo returns the longest start of s that takes at most limit bytes on the
@@ -76,17 +97,17 @@ func cutTo(s string, limit int) string {
 
 // fitMetadata cuts the texts in metadata, and leaves out the files that are too
 // many for the line: files_omitted counts them.
-func (r *Record) fitMetadata() {
+func (r *Record) fitMetadata(scale int) {
 	fitted := make(Object, 0, len(r.Metadata)+1)
 	var omitted int64
 	for _, m := range r.Metadata {
 		switch m.Name {
 		case "files":
-			m.Value, omitted = r.fitFiles(m.Value)
+			m.Value, omitted = r.fitFiles(m.Value, scale)
 		case "files_omitted":
 			continue
 		default:
-			m.Value = r.fitValue("metadata."+m.Name, m.Value)
+			m.Value = r.fitValue("metadata."+m.Name, m.Value, scale)
 		}
 		fitted = append(fitted, m)
 	}
@@ -100,12 +121,12 @@ func (r *Record) fitMetadata() {
 	r.Metadata = fitted
 }
 
-func (r *Record) fitFiles(files Value) (kept Value, omitted int64) {
-	room := filesShare
+func (r *Record) fitFiles(files Value, scale int) (kept Value, omitted int64) {
+	room := shareFiles / scale
 	var list []Value
 	for i, file := range files.list {
 		before := len(r.Truncated)
-		file = r.fitValue("metadata.files["+strconv.Itoa(i)+"]", file)
+		file = r.fitValue("metadata.files["+strconv.Itoa(i)+"]", file, scale)
 		room -= len(file.append(nil)) + 1
 		for _, c := range r.Truncated[before:] {
 			room -= len(c.value().append(nil)) + 1
@@ -119,17 +140,20 @@ func (r *Record) fitFiles(files Value) (kept Value, omitted int64) {
 	return List(list...), 0
 }
 
-func (r *Record) fitValue(path string, v Value) Value {
+func (r *Record) fitValue(path string, v Value, scale int) Value {
 	switch v.kind {
 	case kindString:
-		if kept := cutTo(v.str, shareMetadata); len(kept) < len(v.str) {
-			r.Truncated = append(r.Truncated, newCut(path, v.str))
-			v.str = kept
+		v.str = r.cut(path, v.str, shareMetadata/scale)
+	case kindList:
+		list := make([]Value, len(v.list))
+		for i, e := range v.list {
+			list[i] = r.fitValue(path+"["+strconv.Itoa(i)+"]", e, scale)
 		}
+		v.list = list
 	case kindObject:
 		o := make(Object, len(v.object))
 		for i, m := range v.object {
-			o[i] = Member{m.Name, r.fitValue(path+"."+m.Name, m.Value)}
+			o[i] = Member{m.Name, r.fitValue(path+"."+m.Name, m.Value, scale)}
 		}
 		v.object = o
 	}

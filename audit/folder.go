@@ -16,13 +16,17 @@ import (
 // reached through this descriptor, so that a folder put in its place later is
 // not written to.
 type folder struct {
-	path string
-	dir  *os.File
+	path  string
+	dir   *os.File
+	fsync func() error // of dir
 }
 
 // openFolder makes the folder if it is missing, refuses one that others could
 // change, and locks it for this process.
 func openFolder(path string) (*folder, error) {
+	if path == "" {
+		return nil, errors.New("folder: no path given")
+	}
 	path = filepath.Clean(path)
 	if err := makeFolder(path); err != nil {
 		return nil, err
@@ -32,6 +36,7 @@ func openFolder(path string) (*folder, error) {
 		return nil, fmt.Errorf("folder %q: %w (it must be a directory, not a link to one)", path, err)
 	}
 	d := &folder{path: path, dir: os.NewFile(uintptr(fd), path)}
+	d.fsync = d.dir.Sync
 	if err := errors.Join(d.checkOwner(), d.lock()); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -51,7 +56,7 @@ func makeFolder(path string) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("making folder: %w (user id %d must be allowed to)", err, os.Geteuid())
 	}
-	f, err := os.Open(parent) //nolint:gosec // the operator's own setting
+	f, err := os.Open(parent)
 	if err != nil {
 		return fmt.Errorf("making folder %q: %w", path, err)
 	}
@@ -96,14 +101,14 @@ func (d *folder) close() error { return d.dir.Close() }
 
 // sync makes made, renamed and removed names durable.
 func (d *folder) sync() error {
-	if err := d.dir.Sync(); err != nil {
+	if err := d.fsync(); err != nil {
 		return fmt.Errorf("fsync of folder %q: %w", d.path, err)
 	}
 	return nil
 }
 
-// open opens a file of the folder and refuses what is no plain file of ours: a
-// link, a pipe, a file with a second name.
+// open opens a file of the folder and refuses what is no plain file: a link, a
+// pipe; and, to write, one with a second name or that everyone may write.
 func (d *folder) open(name string, flags int) (*os.File, error) {
 	flags |= unix.O_NOFOLLOW | unix.O_CLOEXEC | unix.O_NONBLOCK
 	fd, err := unix.Openat(int(d.dir.Fd()), name, flags, 0o600)
@@ -111,13 +116,13 @@ func (d *folder) open(name string, flags int) (*os.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: filepath.Join(d.path, name), Err: err}
 	}
 	f := os.NewFile(uintptr(fd), filepath.Join(d.path, name))
-	if err := checkFile(f); err != nil {
+	if err := checkFile(f, flags&(unix.O_WRONLY|unix.O_RDWR) != 0); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
-func checkFile(f *os.File) error {
+func checkFile(f *os.File, write bool) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return fmt.Errorf("%s: %w", f.Name(), err)
@@ -125,6 +130,8 @@ func checkFile(f *os.File) error {
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		return fmt.Errorf("%s is not a plain file", f.Name())
+	case !write:
+		return nil
 	case st.Nlink != 1:
 		return fmt.Errorf("%s has %d names, want one: a hard link could change the trail", f.Name(), st.Nlink)
 	case st.Mode&0o002 != 0:
@@ -151,7 +158,7 @@ func isDayFile(name string) bool {
 // list returns the names of the day files, oldest first, and whether there is
 // evidence of an earlier log here.
 func (d *folder) list() (days []string, evidence bool, err error) {
-	entries, err := os.ReadDir(d.path)
+	entries, err := d.dir.ReadDir(-1)
 	if err != nil {
 		return nil, false, fmt.Errorf("folder %q: %w", d.path, err)
 	}

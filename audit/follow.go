@@ -12,7 +12,8 @@ type follower struct {
 	open map[int64]*Record
 	// openParts collects the seqs that the `day` records of a file name.
 	openParts []int64
-	adopt     bool // what came before is not known: believe the day record
+	adopt     bool   // what came before is not known: believe the day record
+	adopted   string // the boot of the day record that was believed
 	last      *Record
 	records   int64
 }
@@ -57,10 +58,9 @@ func (f *follower) chain(r *Record) error {
 // dayRecord checks that day files, and only they, begin with `day` records, and
 // what these say.
 func (f *follower) dayRecord(r *Record, firstOfFile bool, before string) error {
-	isDay := r.Phase == System && r.Reason == "day"
+	isDay := isDayRecord(r)
 	part, parts := dayInt(r, "part"), dayInt(r, "parts")
-	due := firstOfFile || f.last != nil && f.last.Phase == System && f.last.Reason == "day" &&
-		dayInt(f.last, "part") < dayInt(f.last, "parts")
+	due := firstOfFile || f.withinDayRecord()
 	switch {
 	case due != isDay && due:
 		return errorf("a day file must begin with its day record")
@@ -85,9 +85,17 @@ func (f *follower) dayRecord(r *Record, firstOfFile bool, before string) error {
 	}
 	f.openParts = append(f.openParts, seqs...)
 	if part == parts {
-		return f.adoptOpen()
+		return f.adoptOpen(r.BootID)
 	}
 	return nil
+}
+
+func isDayRecord(r *Record) bool { return r.Phase == System && r.Reason == "day" }
+
+// withinDayRecord reports whether the last line is a `day` record of which more
+// parts must follow.
+func (f *follower) withinDayRecord() bool {
+	return f.last != nil && isDayRecord(f.last) && dayInt(f.last, "part") < dayInt(f.last, "parts")
 }
 
 func dayInt(r *Record, name string) int64 {
@@ -98,8 +106,9 @@ func dayInt(r *Record, name string) int64 {
 
 // adoptOpen takes over the open requests that the `day` records name, or checks
 // them if they are known.
-func (f *follower) adoptOpen() error {
+func (f *follower) adoptOpen(boot string) error {
 	if f.adopt {
+		f.adopted = boot
 		for _, seq := range f.openParts {
 			f.open[seq] = nil
 		}

@@ -21,8 +21,9 @@ func eachLine(dir *folder, name string, do func(line []byte, offset int64) error
 	return errors.Join(scanLines(f, do), f.Close())
 }
 
-// scanLines is eachLine for any reader. A line that is too long is an error, and
-// so is an end without newline (errUnterminated).
+// scanLines is eachLine for any reader. Of a line of more than 4*MaxLine bytes do
+// gets these, and nothing is read behind it. An end without newline is an error
+// (errUnterminated).
 func scanLines(r io.Reader, do func(line []byte, offset int64) error) error {
 	in := bufio.NewReaderSize(r, 4*MaxLine)
 	for offset := int64(0); ; {
@@ -32,6 +33,8 @@ func scanLines(r io.Reader, do func(line []byte, offset int64) error) error {
 			return nil
 		case errors.Is(err, io.EOF):
 			return errUnterminated
+		case errors.Is(err, bufio.ErrBufferFull):
+			return do(line, offset) // too long, as do finds out
 		case err != nil:
 			return fmt.Errorf("reading at byte %d: %w", offset, err)
 		}

@@ -46,7 +46,11 @@ type Config struct {
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 
-	wrap func(file) file // puts faults into the files, in tests
+	// What tests put in: faults of the files and of the folder's fsync, and the
+	// clock of once a second.
+	wrap     func(file) file
+	wrapSync func(sync func() error) func() error
+	ticks    <-chan time.Time
 }
 
 const (
@@ -67,8 +71,7 @@ type Log struct {
 
 	mu      sync.Mutex
 	queue   []*entry
-	queued  int       // entries in queue that are not withdrawn
-	retry   []*entry  // records that must still be written when there is room
+	retry   []*entry  // records that must still be written, before those of queue
 	since   time.Time // when the running commit began; zero if none runs
 	fault   error     // why the last commit failed; nil if it did not
 	broken  bool      // the fault is for good
@@ -101,6 +104,9 @@ func Open(cfg Config) (_ *Log, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
+	if cfg.wrapSync != nil {
+		dir.fsync = cfg.wrapSync(dir.fsync)
+	}
 	l := &Log{
 		Config: cfg, dir: dir, bootID: newID(),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
@@ -108,7 +114,7 @@ func Open(cfg Config) (_ *Log, err error) {
 	}
 	l.refusals.init()
 	if err := l.recover(); err != nil {
-		return nil, errors.Join(fmt.Errorf("audit: %w", err), l.writer.close(), dir.close())
+		return nil, errors.Join(fmt.Errorf("audit: %w", err), l.abandon())
 	}
 	go l.run()
 	return l, nil
@@ -122,21 +128,32 @@ func newID() string {
 
 // Begin records that a request was asked, and returns when that is durable: only
 // then may it be forwarded. Of r it takes what is known of the request; the
-// fields that the log itself gives (times, chain, ids, phase, attribution) are
-// ignored. After an error, which wraps [ErrUnavailable] or is ctx's, the request
+// fields that the log itself gives (times, chain, ids, phase, attribution, what
+// it closes, what was cut) are ignored, and no event type is [EventRequest]. After an error, which wraps [ErrUnavailable] or is ctx's, the request
 // must not be forwarded, and the trail says so if it holds the record after all.
 // The caller ends the exchange.
 func (l *Log) Begin(ctx context.Context, r *Record) (*Exchange, error) {
-	rec := *r
-	rec.Phase = Received
-	e, err := l.submit(&rec)
+	rec := asked(r, Received)
+	e, err := l.submit(rec)
 	if err != nil {
 		return nil, err
 	}
 	if err := l.wait(ctx, e); err != nil {
 		return nil, err
 	}
-	return &Exchange{log: l, received: &rec, seq: e.seq}, nil
+	return &Exchange{log: l, received: rec, seq: e.seq}, nil
+}
+
+// asked returns a copy of r without what the log itself gives.
+func asked(r *Record, phase Phase) *Record {
+	rec := *r
+	rec.Phase = phase
+	rec.ReceivedSeq, rec.Outcome, rec.Derived = 0, "", false
+	rec.Truncated, rec.Unknown = nil, nil
+	if rec.EventType == "" {
+		rec.EventType = EventRequest
+	}
+	return &rec
 }
 
 // Record writes a system record and returns when it is durable. The reason is

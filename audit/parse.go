@@ -47,7 +47,21 @@ func (p *parser) run() error {
 	if p.next < alwaysPresent {
 		return errorf("%s is missing", fields[p.next].name)
 	}
+	if err := p.skip(len(fields)); err != nil {
+		return err
+	}
 	return p.consistent()
+}
+
+// skip passes over the fields before the one at place next, which the line does
+// not have: of those that stand together all must.
+func (p *parser) skip(next int) error {
+	for i := p.next; i < next; i++ {
+		if fields[i].known(p.record) {
+			return errorf("%s is missing", fields[i].name)
+		}
+	}
+	return nil
 }
 
 func (p *parser) member() error {
@@ -64,6 +78,9 @@ func (p *parser) member() error {
 	}
 	for i := p.next; i < len(fields); i++ {
 		if fields[i].name == name {
+			if err := p.skip(i); err != nil {
+				return err
+			}
 			p.next = i + 1
 			return named(name, p.parseField(fields[i]))
 		}
@@ -127,9 +144,9 @@ func (p *parser) twin(f field) error {
 	if !isText {
 		return errorf("is not the base64 of a text")
 	}
-	raw, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	raw, err := base64.StdEncoding.DecodeString(encoded)
 	value := field(p.record)
-	if err != nil || validUTF8(string(raw)) || strings.ToValidUTF8(*value, "") != *value ||
+	if err != nil || encodeTwin(string(raw)) != encoded || validUTF8(string(raw)) || strings.ToValidUTF8(*value, "") != *value ||
 		string(appendString(nil, string(raw))) != string(appendString(nil, *value)) {
 		return errorf("is not the base64 of a text that is no UTF-8 and reads like the field before it")
 	}

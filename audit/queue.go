@@ -34,15 +34,15 @@ var errTooLong = fmt.Errorf("%w: a record does not fit its line", ErrUnavailable
 // newEntry completes and encodes the record: the caller's part of the work.
 func (l *Log) newEntry(r *Record) (*entry, error) {
 	r.LogID, r.BootID = l.logID, l.bootID
+	if err := r.coherent(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
 	r.redact()
 	r.attribute()
 	e := &entry{record: r, done: make(chan struct{})}
 	e.encode(r)
-	if e.maxLen() > MaxLine {
-		r.fit()
-		if e.encode(r); e.maxLen() > MaxLine {
-			return nil, errTooLong
-		}
+	if e.maxLen() > MaxLine && !e.fit(r) {
+		return nil, errTooLong
 	}
 	return e, nil
 }
@@ -71,11 +71,10 @@ func (l *Log) submit(r *Record) (*entry, error) {
 // enqueue puts the entry into the queue, with the lock held.
 func (l *Log) enqueue(e *entry) error {
 	// What closes a request is bounded by the requests that were let in.
-	if l.queued >= maxQueue && e.record.Phase != Completed {
-		return fmt.Errorf("%w: %d records wait for the disk", ErrUnavailable, l.queued)
+	if len(l.queue) >= maxQueue && e.record.Phase != Completed {
+		return fmt.Errorf("%w: %d records wait for the disk", ErrUnavailable, len(l.queue))
 	}
 	l.queue = append(l.queue, e)
-	l.queued++
 	select {
 	case l.wake <- struct{}{}:
 	default:
@@ -83,7 +82,7 @@ func (l *Log) enqueue(e *entry) error {
 	return nil
 }
 
-// retryLater keeps a record that must be written once there is room.
+// retryLater keeps a record that must be written once the disk takes it.
 func (l *Log) retryLater(e *entry) {
 	again := &entry{draft: e.draft, record: e.record, done: make(chan struct{})}
 	again.withheld = e.waited || e.withheld
@@ -114,19 +113,22 @@ func (l *Log) giveUp(e *entry, cause error) error {
 		return e.err
 	case e.state == queued && e.record.Phase == Received:
 		e.state = withdrawn
-		l.queued--
 	default:
 		e.withheld = true // an outcome is true whoever waits for it
 	}
 	return cause
 }
 
-// take moves what is queued into a batch of at most maxBatch bytes.
+// take moves what is queued into a batch of at most maxBatch bytes, what could
+// not be written before first.
 func (l *Log) take() []*entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.fault != nil {
 		return nil
+	}
+	if len(l.retry) > 0 {
+		l.queue, l.retry = append(l.retry, l.queue...), nil
 	}
 	batch := l.writer.batch[:0]
 	n, size := 0, 0
@@ -145,7 +147,6 @@ func (l *Log) take() []*entry {
 	rest := copy(l.queue, l.queue[n:])
 	clear(l.queue[rest:])
 	l.queue = l.queue[:rest]
-	l.queued -= len(batch)
 	if len(batch) > 0 {
 		l.since = time.Now()
 	}
@@ -218,11 +219,7 @@ func (l *Log) followUp(e *entry) {
 	default:
 		return
 	}
-	follow, err := l.newEntry(r)
-	if err == nil {
-		err = l.enqueue(follow)
-	}
-	if err != nil && r.Phase == System {
+	if follow, err := l.newEntry(r); err == nil { // its parts were on a line before
 		l.retryLater(follow)
 	}
 }
@@ -236,5 +233,5 @@ func (l *Log) failQueue() {
 			close(e.done)
 		}
 	}
-	l.queue, l.queued, l.retry = nil, 0, nil
+	l.queue, l.retry = nil, nil
 }

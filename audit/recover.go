@@ -27,7 +27,9 @@ func (l *Log) recover() error {
 	if err != nil {
 		return err
 	}
-	l.adopt(tail)
+	if err := l.adopt(tail); err != nil {
+		return err
+	}
 	return l.commitNow(append(first, systemRecord("start", l.Start)))
 }
 
@@ -96,44 +98,38 @@ func interrupted(received *Record, seq int64) *Record {
 	return r
 }
 
-// adopt takes the end of the chain over.
-func (l *Log) adopt(t *tail) {
+// adopt takes the end of the chain over, and the newest day file.
+func (l *Log) adopt(t *tail) (err error) {
 	l.logID = t.logID
 	if l.logID == "" {
 		l.logID = newID()
 	}
 	l.head = t.head
-	l.writer = writer{
-		head: t.head, day: t.day(), previous: t.previous, open: make(map[int64]struct{}),
-	}
+	l.writer = writer{head: t.head, previous: t.previous, open: make(map[int64]struct{})}
 	for seq := range t.open {
 		l.writer.open[seq] = struct{}{}
 	}
+	if t.name != "" {
+		l.writer.day = dayOfFile(t.name)
+		l.writer.seg, err = openSegment(l.dir, t.name, false, l.wrap)
+	}
+	return err
 }
 
-// commitNow writes the records while no writer runs yet.
+// commitNow writes the records while no writer runs yet, in commits of the usual
+// size.
 func (l *Log) commitNow(records []*Record) error {
-	if l.writer.day != 0 {
-		if err := l.reopen(); err != nil {
-			return err
-		}
-	}
-	batch := make([]*entry, 0, len(records))
 	for _, r := range records {
 		e, err := l.newEntry(r)
 		if err != nil {
 			return err
 		}
-		batch = append(batch, e)
+		l.retry = append(l.retry, e)
 	}
-	l.commit(batch)
-	return batch[len(batch)-1].err
-}
-
-// reopen opens the newest day file for appending.
-func (l *Log) reopen() (err error) {
-	l.writer.seg, err = openSegment(l.dir, l.writer.day.fileName(), false, l.wrap)
-	return err
+	for batch := l.take(); len(batch) > 0; batch = l.take() {
+		l.commit(batch)
+	}
+	return l.faultNow()
 }
 
 // A tail is the newest day file as start reads it.
@@ -145,14 +141,6 @@ type tail struct {
 	good     int64  // offset after the last good line
 	size     int64
 	torn     error // why what lies behind is no good; nil if nothing does
-}
-
-// day returns the day of the file, 0 if there is no file.
-func (t *tail) day() day {
-	if t.name == "" {
-		return 0
-	}
-	return dayOfFile(t.name)
 }
 
 // findOpen looks up the requests that were open when the day began, in the files

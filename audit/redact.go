@@ -55,7 +55,7 @@ func (v Value) redact() Value {
 // "%20eyJ…" is a token after a space. A dot may be percent-encoded. Linear in s.
 func redactTokens(s string) string {
 	const shortest = len("eyJhIjoxfQ.e30.")
-	if len(s) < shortest || !strings.Contains(s, "ey") {
+	if len(s) < shortest || !strings.Contains(s, "ey") && !strings.Contains(s, "ew") {
 		return s
 	}
 	var out strings.Builder
@@ -86,7 +86,7 @@ func redactTokens(s string) string {
 // that reaches to its end, -1 if none does.
 func headerStart(run string) int {
 	for i := 0; i+4 <= len(run); i++ {
-		if run[i] != 'e' || run[i+1] != 'y' {
+		if run[i] != 'e' || run[i+1] != 'y' && run[i+1] != 'w' { // `{"`, `{ ` or a line break
 			continue
 		}
 		last := run[i+(len(run)-i-1)/4*4:]
@@ -101,19 +101,20 @@ func headerStart(run string) int {
 // tokenEnd returns where the token ends whose first part ends at end, 0 if what
 // follows makes no token.
 func tokenEnd(s string, end int) int {
-	parts := 1
+	parts, second := 1, 0
 	for ; parts < 5; parts++ {
 		dot := dotLen(s[end:])
 		if dot == 0 {
 			break
 		}
 		run := base64Run(s[end+dot:])
-		if parts == 1 && run < 2 {
-			return 0
+		if parts == 1 {
+			second = run
 		}
 		end += dot + run
 	}
-	if parts < 3 {
+	directJWE := parts == 5 && second == 0 // RFC 7516 §7.1: no key is sent
+	if parts < 3 || second < 2 && !directJWE {
 		return 0
 	}
 	return end

@@ -47,22 +47,21 @@ func (f *refusals) init() {
 // as many of those without, refusals are counted, and the counts written once a
 // second. A crash may lose the current second.
 func (l *Log) Refuse(r *Record) {
-	rec := *r
-	rec.Phase = Refused
+	rec := asked(r, Refused)
 	now := l.Now()
 	if !l.refusals.spend(now, rec.UserID != "") {
-		l.refusals.count(&rec, now)
+		l.refusals.count(rec, now)
 		return
 	}
-	e, err := l.newEntry(&rec)
+	e, err := l.newEntry(rec)
 	if err != nil {
-		l.refusals.count(&rec, now)
+		l.refusals.count(rec, now)
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.unavailable() != nil || l.enqueue(e) != nil {
-		l.refusals.count(&rec, now)
+		l.refusals.count(rec, now)
 	}
 }
 

@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -98,7 +99,7 @@ func (s *scanner) escape() (rune, error) {
 		low, lowOK := s.unit()
 		r, ok = utf16.DecodeRune(r, low), lowOK
 	}
-	if !ok || string(appendEscaped(nil, r)) != s.line[start:s.pos] || r < utf8.RuneSelf && plain(byte(r)) {
+	if !ok || runeLen(r) < len(`\u0000`) || string(appendEscaped(nil, r)) != s.line[start:s.pos] {
 		return 0, errorf("a wrong escape at byte %d", start)
 	}
 	return r, nil
@@ -117,25 +118,18 @@ func (s *scanner) unit() (rune, bool) {
 	return rune(b[0])<<8 | rune(b[1]), true
 }
 
-// int reads an integer of at most 63 bits without leading zeros.
+// int reads an integer of 64 bits: the digits that appendInt would write.
 func (s *scanner) int() (int64, error) {
 	start := s.pos
-	negative := s.take("-")
-	digits := s.pos
-	var n int64
+	s.take("-")
 	for c := s.peek(); c >= '0' && c <= '9'; c = s.peek() {
-		if n > (1<<63-1-9)/10 {
-			return 0, errorf("a number out of range at byte %d", start)
-		}
-		n = n*10 + int64(c-'0')
 		s.pos++
 	}
-	leadingZero := s.line[digits:s.pos] != "0" && strings.HasPrefix(s.line[digits:s.pos], "0")
-	if digits == s.pos || leadingZero || negative && n == 0 {
-		return 0, errorf("want an integer at byte %d", start)
-	}
-	if negative {
-		n = -n
+	digits := s.line[start:s.pos]
+	n, err := strconv.ParseInt(digits, 10, 64)
+	var buf [20]byte
+	if err != nil || string(appendInt(buf[:0], n)) != digits {
+		return 0, errorf("want an integer of 64 bits at byte %d", start)
 	}
 	return n, nil
 }
@@ -168,19 +162,19 @@ func (s *scanner) value(depth int) (Value, error) {
 	if depth > maxNesting {
 		return Value{}, errorf("nested deeper than %d at byte %d", maxNesting, s.pos)
 	}
-	switch c := s.peek(); {
-	case c == '"':
+	switch s.peek() {
+	case '"':
 		v, err := s.string()
 		return String(v), err
-	case c == '{':
+	case '{':
 		o, err := s.object(depth)
 		return Nested(o), err
-	case c == '[':
+	case '[':
 		return s.list(depth)
-	case c == 't' || c == 'f':
+	case 't', 'f':
 		b, err := s.bool()
 		return Bool(b), err
-	case c == 'n':
+	case 'n':
 		return Value{}, s.want("null")
 	default:
 		n, err := s.int()

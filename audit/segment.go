@@ -73,7 +73,7 @@ func openSegment(dir *folder, name string, made bool, wrap func(file) file) (*se
 
 // idOf converts: the fields' types differ between systems.
 func idOf(st *unix.Stat_t) fileID {
-	return fileID{uint64(st.Dev), st.Ino} //nolint:gosec,unconvert // int32 on macOS
+	return fileID{uint64(st.Dev), st.Ino} //nolint:unconvert // int32 on macOS
 }
 
 // write appends lines and, if sync is set, makes them durable. After an error

@@ -10,7 +10,7 @@ import (
 func syncData(f *os.File) error {
 	for {
 		err := unix.Fdatasync(int(f.Fd()))
-		if err != unix.EINTR { //nolint:errorlint // an errno as the call returns it
+		if err != unix.EINTR {
 			return err
 		}
 	}

@@ -48,7 +48,23 @@ func (t *tail) read(dir *folder, days []string, i int) error {
 			return err
 		}
 	}
+	if t.withinDayRecord() {
+		return t.unbegun()
+	}
 	return t.checkBefore(dir)
+}
+
+// unbegun takes a file that ends before its `day` record does for one that no
+// line was written to: which requests are open, only all its parts say.
+func (t *tail) unbegun() error {
+	if t.torn == nil {
+		t.torn = errors.New("a day record without its other parts")
+	}
+	if t.previous == "" {
+		return fmt.Errorf("%s: %w: bring the day file before it back", t.name, t.torn)
+	}
+	t.good, t.records = 0, 0
+	return nil
 }
 
 // checkTorn refuses what no crash leaves: a crash spoils the end of what was
@@ -62,8 +78,8 @@ func (t *tail) checkTorn() error {
 			place, len(bad), errDamaged)
 	}
 	line, after, _ := bytes.Cut(bad, []byte("\n"))
-	if bytes.IndexByte(line, 0) >= 0 {
-		return nil // a page that never reached the disk
+	if t.lostSector(bytes.IndexByte(line, 0)) {
+		return nil
 	}
 	for len(after) > 0 {
 		line, after, _ = bytes.Cut(after, []byte("\n"))
@@ -72,6 +88,23 @@ func (t *tail) checkTorn() error {
 		}
 	}
 	return nil
+}
+
+// sector is the least that a disk writes at once, in bytes.
+const sector = 512
+
+// lostSector reports whether the NULs at this place behind the good lines are
+// what a power cut leaves of pages that never reached the disk: they end where
+// the file or a sector does. at is -1 if there are none.
+func (t *tail) lostSector(at int) bool {
+	if at < 0 {
+		return false
+	}
+	end := t.good + int64(at)
+	for end < t.size && t.data[end] == 0 {
+		end++
+	}
+	return end == t.size || end%sector == 0
 }
 
 // checkBefore compares the file's first line with the last of the file before.
@@ -179,7 +212,7 @@ func lastLine(dir *folder, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	end, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return nil, err

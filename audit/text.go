@@ -72,10 +72,10 @@ func encodedLen(s string) int {
 
 func runeLen(r rune) int {
 	switch {
-	case r < utf8.RuneSelf && plain(byte(r)):
-		return 1
 	case r == '"' || r == '\\':
 		return 2
+	case r >= 0x20 && r <= 0x7e:
+		return 1
 	case r > 0xffff:
 		return 12
 	default:

@@ -7,7 +7,7 @@ import (
 
 // An Object is a nested JSON object: what a record says in its metadata. The
 // zero value is the empty object. Its members are written in byte order of
-// their names, whatever their order here; a name must not occur twice.
+// their names, whatever their order here; of two members of a name the last is.
 type Object []Member
 
 // A Member is one name of an [Object] with its value.
@@ -94,6 +94,21 @@ func (o Object) Get(name string) (Value, bool) {
 	return Value{}, false
 }
 
+// with returns o with the members of more, which replace those of the same name.
+// Neither is changed.
+func (o Object) with(more Object) Object {
+	if len(more) == 0 {
+		return o
+	}
+	all := make(Object, 0, len(o)+len(more))
+	for _, m := range o {
+		if _, replaced := more.Get(m.Name); !replaced {
+			all = append(all, m)
+		}
+	}
+	return append(all, more...)
+}
+
 // ints returns the integers of the list under name; ok is false unless every
 // element is one.
 func (o Object) ints(name string) (list []int64, ok bool) {
@@ -126,28 +141,38 @@ func (o Object) append(dst []byte) []byte {
 }
 
 // canonical returns the members as they are written: each string that is no
-// UTF-8 with its twin, all in byte order of their names. It returns o itself
-// when that is o.
+// UTF-8 with its twin, all in byte order of their names, the last of each name.
+// It returns o itself when that is o.
 func (o Object) canonical() Object {
-	byName := func(a, b Member) int { return strings.Compare(a.Name, b.Name) }
-	twins := 0
-	for i := range o {
-		if o[i].Value.kind == kindString && !validUTF8(o[i].Value.str) {
-			twins++
-		}
-	}
-	if twins == 0 && slices.IsSortedFunc(o, byName) {
+	if o.isCanonical() {
 		return o
 	}
-	all := make(Object, 0, len(o)+twins)
+	all := make(Object, 0, 2*len(o))
 	for _, m := range o {
+		m.Name = string([]rune(m.Name)) // as it is read
 		all = append(all, m)
 		if m.Value.kind == kindString && !validUTF8(m.Value.str) {
 			all = append(all, Member{m.Name + twinSuffix, String(encodeTwin(m.Value.str))})
 		}
 	}
-	slices.SortStableFunc(all, byName)
-	return all
+	slices.SortStableFunc(all, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
+	kept := all[:0]
+	for i, m := range all {
+		if i+1 == len(all) || all[i+1].Name != m.Name {
+			kept = append(kept, m)
+		}
+	}
+	return kept
+}
+
+func (o Object) isCanonical() bool {
+	for i, m := range o {
+		if !validUTF8(m.Name) || m.Value.kind == kindString && !validUTF8(m.Value.str) ||
+			i > 0 && m.Name <= o[i-1].Name {
+			return false
+		}
+	}
+	return true
 }
 
 func (v Value) append(dst []byte) []byte {

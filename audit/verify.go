@@ -23,8 +23,8 @@ type Report struct {
 	Head     Head
 	From, To time.Time // the first and the last record's timestamp
 	Open     []int64   // received and not closed, in the last run
-	// Unfinished says that the newest file ends within a line: one that is
-	// being written.
+	// Unfinished says that the newest file ends within a line, or before its
+	// first: one that is being written.
 	Unfinished bool
 }
 
@@ -60,7 +60,7 @@ func Verify(ctx context.Context, dir string) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	defer d.close() //nolint:errcheck // only read
+	defer d.close()
 	days, _, err := d.list()
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
@@ -85,6 +85,8 @@ func openForReading(path string) (*folder, error) {
 	}
 	return &folder{path: path, dir: os.NewFile(uintptr(fd), path)}, nil
 }
+
+var errEmpty = errors.New("the file is empty")
 
 type verifier struct {
 	*follower
@@ -113,15 +115,16 @@ func (v *verifier) file(days []string, i int) error {
 		v.count(r, line)
 		return nil
 	})
-	switch newest := i == len(days)-1; {
-	case errors.Is(err, errUnterminated) && newest && v.live():
+	if err == nil && lines == 0 {
+		err = errEmpty
+	}
+	switch beingWritten := errors.Is(err, errUnterminated) || errors.Is(err, errEmpty); {
+	case beingWritten && i == len(days)-1 && v.live():
 		v.report.Unfinished = true
-	case errors.Is(err, errUnterminated):
+	case beingWritten:
 		return &VerifyError{File: name, Line: lines + 1, Seq: v.expected(nil), Err: err}
 	case err != nil:
 		return err
-	case lines == 0 && !(newest && v.live()):
-		return &VerifyError{File: name, Line: 1, Seq: v.expected(nil), Err: errors.New("the file is empty")}
 	}
 	v.report.Files++
 	return nil
@@ -151,7 +154,7 @@ func (v *verifier) live() bool {
 	if err != nil {
 		return false
 	}
-	defer unix.Close(probe) //nolint:errcheck // only read
+	defer unix.Close(probe)
 	return errors.Is(unix.Flock(probe, unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
@@ -173,10 +176,15 @@ func (v *verifier) finish() *Report {
 // closed checks that only the last run has open requests.
 func (v *verifier) closed(newest string) error {
 	for _, seq := range v.report.Open {
-		received := v.open[seq]
-		if received == nil || received.BootID != v.boot {
-			return &VerifyError{File: newest, Line: 0, Seq: seq,
-				Err: errors.New("an earlier run left this request open and no later one closed it")}
+		boot := v.adopted
+		if received := v.open[seq]; received != nil {
+			boot = received.BootID
+		}
+		if boot != v.boot {
+			return &VerifyError{
+				File: newest, Line: 0, Seq: seq,
+				Err: errors.New("an earlier run left this request open and no later one closed it"),
+			}
 		}
 	}
 	return nil

@@ -22,31 +22,33 @@ type writer struct {
 	batch    []*entry
 }
 
-func (w *writer) close() error {
-	if w.seg == nil {
-		return nil
-	}
-	return w.seg.close()
-}
-
 // run writes what is queued until the log is closed or has failed. Nothing
 // lingers: what queued while a commit ran is the next commit.
 func (l *Log) run() {
 	defer close(l.stopped)
-	tick := time.NewTicker(tickEvery)
-	defer tick.Stop()
+	ticks := l.ticks
+	if ticks == nil {
+		tick := time.NewTicker(tickEvery)
+		defer tick.Stop()
+		ticks = tick.C
+	}
 	for {
 		if batch := l.take(); len(batch) > 0 {
 			l.commit(batch)
+			select {
+			case <-ticks: // it is due under load too
+				l.tick()
+			default:
+			}
 			continue
 		}
 		select {
 		case <-l.wake:
-		case <-tick.C:
+		case <-ticks:
 			l.tick()
 		case <-l.failed:
 			<-l.stop // the folder stays locked until the process gives up
-			l.closeErr = errors.Join(l.faultNow(), l.writer.seg.abandon(), l.dir.close())
+			l.closeErr = l.abandon()
 			return
 		case <-l.stop:
 			l.closeErr = l.finish()
@@ -119,6 +121,11 @@ func (l *Log) roll(today day) error {
 	if w.seg != nil && w.seg.size == 0 {
 		return w.rename(l, today)
 	}
+	if w.seg != nil { // or a power cut could leave the new file and not the old one's end
+		if err := w.seg.sync(); err != nil {
+			return err
+		}
+	}
 	next, err := openSegment(l.dir, today.fileName(), true, l.wrap)
 	if err != nil {
 		return unlessNoRoom("beginning a day", err)
@@ -188,11 +195,8 @@ func (l *Log) dayRecords() []*entry {
 // tick does what is due once a second: it looks whether there is room again,
 // writes what was only counted, and in durability OS makes the file durable.
 func (l *Log) tick() {
-	l.mu.Lock()
-	fault, broken := l.fault, l.broken
-	l.mu.Unlock()
-	switch {
-	case broken:
+	switch fault := l.faultNow(); {
+	case l.hasFailed():
 	case fault != nil:
 		l.resume(fault)
 	default:
@@ -205,43 +209,59 @@ func (l *Log) tick() {
 	}
 }
 
-// resume tries to write again after the disk was full: first a record of the
-// fault itself, then what could not be written.
+// resume tries to write again after the disk was full: a record of the fault
+// itself. What could not be written follows it.
 func (l *Log) resume(fault error) {
-	record := systemRecord("fault", Object{{"cause", String(fault.Error())}})
-	e, err := l.newEntry(record)
+	e, err := l.newEntry(systemRecord("fault", Object{{"cause", String(fault.Error())}}))
 	if err != nil {
 		return
 	}
-	l.mu.Lock()
-	batch := append([]*entry{e}, l.retry...)
-	l.retry = nil
-	l.mu.Unlock()
+	batch := []*entry{e}
 	err = l.write(batch)
 	if errors.Is(err, errNoRoom) {
-		batch = batch[1:] // the fault is told once, when it is over
+		batch = nil // the fault is told once, when it is over
 	}
 	l.settle(batch, err)
 }
 
-// finish writes what is still to be written, and the `stop` record.
+// finish writes what is still to be written, and the `stop` record. Once the
+// log has failed for good it writes nothing more.
 func (l *Log) finish() error {
-	if fault := l.faultNow(); fault != nil {
+	if fault := l.faultNow(); fault != nil && !l.hasFailed() {
 		l.resume(fault)
 	}
 	for batch := l.take(); len(batch) > 0; batch = l.take() {
 		l.commit(batch)
 	}
-	batch := l.summaries()
-	stop, err := l.newEntry(systemRecord("stop", nil))
-	if err != nil {
-		return err
+	if l.faultNow() == nil {
+		stop, err := l.newEntry(systemRecord("stop", nil))
+		if err != nil {
+			return errors.Join(err, l.abandon())
+		}
+		l.commit(append(l.summaries(), stop))
 	}
-	l.commit(append(batch, stop))
-	if err := l.faultNow(); err != nil {
-		return errors.Join(err, l.writer.seg.abandon(), l.dir.close())
+	if l.faultNow() != nil {
+		return l.abandon()
 	}
-	return errors.Join(l.writer.close(), l.dir.close())
+	return errors.Join(l.writer.seg.close(), l.dir.close())
+}
+
+// abandon gives the folder up and leaves the file as it is. It returns why.
+func (l *Log) abandon() error {
+	var left error
+	if l.writer.seg != nil {
+		left = l.writer.seg.abandon()
+	}
+	return errors.Join(l.faultNow(), left, l.dir.close())
+}
+
+func (l *Log) hasFailed() bool {
+	select {
+	case <-l.failed:
+		return true
+	default:
+		return false
+	}
 }
 
 // faultNow says why the last commit failed, nil if it did not.

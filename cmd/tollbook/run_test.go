@@ -156,7 +156,7 @@ func TestAuditVerifyAnswersYesNoAndWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	data = bytes.Replace(data, []byte(`"reason":"start"`), []byte(`"reason":"stert"`), 1)
-	if err := os.WriteFile(files[0], data, 0o600); err != nil { //nolint:gosec // in the test's own folder
+	if err := os.WriteFile(files[0], data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	stdout, _, code = call(t, nil, "audit", "verify", "--json", dir)
