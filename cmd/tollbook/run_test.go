@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -172,20 +173,12 @@ func TestAuditVerifyAnswersYesNoAndWhy(t *testing.T) {
 	}
 }
 
-// serving runs a sidecar in this process and returns it with what ends it.
+// serving runs a sidecar in this process and returns it with what ends it. Nobody
+// listens at its upstream unless more names another.
 func serving(t *testing.T, more ...string) (s *sidecar, stop func() error) {
 	t.Helper()
-	upstream, err := startJobsAPI(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := upstream.close(); err != nil {
-			t.Error(err)
-		}
-	})
 	cfg, _, _, err := loadConfig(slices.Concat([]string{
-		"CLERK_ISSUER=" + testIssuer, "TOLLBOOK_UPSTREAM_URL=" + upstream.url,
+		"CLERK_ISSUER=" + testIssuer, "TOLLBOOK_UPSTREAM_URL=http://127.0.0.1:1",
 		"CLERK_PEM_PUBLIC_KEY=" + clerktest.SharedKey("ins_test").PEM(),
 		"TOLLBOOK_LISTEN_ADDR=127.0.0.1:0", "TOLLBOOK_ADMIN_ADDR=127.0.0.1:0",
 		"TOLLBOOK_AUDIT_DIR=" + filepath.Join(t.TempDir(), "audit"),
@@ -236,6 +229,98 @@ func TestHealthFollowsReadiness(t *testing.T) {
 	if _, stderr, code = call(t, environ, "health"); code != exitNo || !strings.Contains(stderr, "not running") {
 		t.Errorf("stopped: got exit code %d and %q, want 1 and the cause", code, stderr)
 	}
+}
+
+func TestDrainingFinishesWhatIsInFlightAndTakesNoMore(t *testing.T) {
+	t.Parallel()
+	arrived, answer := make(chan struct{}), make(chan struct{})
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(arrived)
+		<-answer
+		w.WriteHeader(http.StatusCreated)
+	}))
+	defer upstream.Close()
+	s, stop := serving(t, "TOLLBOOK_UPSTREAM_URL="+upstream.URL, "TOLLBOOK_DRAIN_TIMEOUT=1m")
+	reply := make(chan int, 1)
+	go func() {
+		status, err := ask(t.Context(), "http://"+s.traffic.Addr().String()+"/jobs")
+		if err != nil {
+			t.Error(err)
+		}
+		reply <- status
+	}()
+	<-arrived
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	ready := "http://" + s.admin.Addr().String() + "/readyz"
+	for { // the first answer may come before the drain began
+		status, err := ask(t.Context(), ready)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status == http.StatusServiceUnavailable {
+			break
+		}
+	}
+	close(answer)
+	if status := <-reply; status != http.StatusCreated {
+		t.Errorf("in flight: got %d, want 201", status)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("drain: got %v, want a clean end", err)
+	}
+	report, err := audit.Verify(t.Context(), s.cfg.Audit.Dir)
+	if err != nil || len(report.Open) != 0 {
+		t.Errorf("trail: got %v with %v open, want it verified and closed", err, report.Open)
+	}
+	last, err := lastRecords(s.cfg.Audit.Dir, 1)
+	if err != nil || last[0].Reason != "stop" {
+		t.Errorf("last record: got %+v, %v, want stop", last, err)
+	}
+}
+
+func TestDrainingCutsWhatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	arrived, never := make(chan struct{}), make(chan struct{})
+	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(arrived)
+		<-never
+	}))
+	defer upstream.Close()
+	defer close(never)
+	s, stop := serving(t, "TOLLBOOK_UPSTREAM_URL="+upstream.URL, "TOLLBOOK_DRAIN_TIMEOUT=1ms")
+	reply := make(chan int, 1)
+	go func() {
+		status, _ := ask(t.Context(), "http://"+s.traffic.Addr().String()+"/jobs")
+		reply <- status
+	}()
+	<-arrived
+	if err := stop(); err != nil {
+		t.Errorf("drain: got %v, want a clean end", err)
+	}
+	if status := <-reply; status != http.StatusServiceUnavailable && status != 0 {
+		t.Errorf("got %d, want 503 or a cut connection", status)
+	}
+	records, err := lastRecords(s.cfg.Audit.Dir, 2)
+	if err != nil || records[0].Outcome != audit.Rejected || records[0].Reason != "draining" {
+		t.Errorf("got %+v, %v, want a rejected request before the stop", records[0], err)
+	}
+}
+
+// ask sends a GET with a good token and returns the status.
+func ask(ctx context.Context, url string) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	claims := clerktest.SessionClaims(testIssuer, "user_test", time.Now())
+	req.Header.Set("Authorization", "Bearer "+clerktest.SharedKey("ins_test").Sign(claims))
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	return res.StatusCode, res.Body.Close()
 }
 
 func TestATrailThatFailsForGoodEndsTheProcess(t *testing.T) {
