@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -49,9 +50,11 @@ func hashText(s string) string {
 // answer; so its state is locked, and what is read after stop does not count and
 // goes nowhere.
 type requestBody struct {
-	client io.ReadCloser
-	length int64 // -1 if it is not known
-	over   chan struct{}
+	client  io.ReadCloser
+	length  int64 // -1 if it is not known
+	control *http.ResponseController
+	unwatch func() bool
+	once    sync.Once // of release
 
 	mu      sync.Mutex
 	sum     digester
@@ -60,25 +63,31 @@ type requestBody struct {
 	err     error // what the client's side ended with, but io.EOF
 }
 
-func newRequestBody(r *http.Request) *requestBody {
-	return &requestBody{
-		client: r.Body, length: r.ContentLength, over: make(chan struct{}),
-		sum: newDigester(), upload: newUpload(r.Header.Get("Content-Type")),
+// newRequestBody must be released. A client that stalls does not keep a request
+// whose context is done.
+func newRequestBody(w http.ResponseWriter, r *http.Request) *requestBody {
+	b := &requestBody{
+		client: r.Body, length: r.ContentLength,
+		control: http.NewResponseController(w),
+		sum:     newDigester(), upload: newUpload(r.Header.Get("Content-Type")),
 	}
+	b.unwatch = context.AfterFunc(r.Context(), b.interrupt)
+	return b
 }
+
+// interrupt makes the read under way return. It is for requests that are over:
+// net/http cancels the request when a read of its connection fails.
+func (b *requestBody) interrupt() { _ = b.control.SetReadDeadline(time.Unix(1, 0)) }
 
 var errStopped = errors.New("the exchange has ended")
 
 // Read implements [io.Reader] for the transport.
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.client.Read(p)
-	if b.took(p[:n], err) {
-		return n, err
+	if !b.took(p[:n], err) {
+		return 0, errStopped // the reply is there, and this has nowhere to go
 	}
-	// The upstream has answered before it had the whole body. To fail here would
-	// make the transport cut its reply too.
-	<-b.over
-	return 0, errStopped
+	return n, err
 }
 
 // took notes what was read, unless the body was stopped before.
@@ -99,8 +108,10 @@ func (b *requestBody) took(p []byte, err error) bool {
 	return true
 }
 
-// Close implements [io.Closer].
-func (b *requestBody) Close() error { return b.client.Close() }
+// Close implements [io.Closer] for the transport, which closes when it likes. The
+// client's side is closed by release: net/http reads on when it closes a body,
+// and cancels the request, whose reply may be on its way, when that fails.
+func (b *requestBody) Close() error { return nil }
 
 // stop ends the reading and tells how far it came.
 func (b *requestBody) stop() *audit.Body {
@@ -110,20 +121,21 @@ func (b *requestBody) stop() *audit.Body {
 	return b.sum.digest()
 }
 
-// pause is stop for a body whose client is still sending: the read under way is
-// made to return.
-func (b *requestBody) pause(w http.ResponseWriter) {
-	b.stop()
-	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
-}
+// release lets go of the client's side once the outcome is recorded. Nothing is
+// read after it. Only the first call counts.
+func (b *requestBody) release() { b.once.Do(b.letGo) }
 
-// release lets a reader go that was kept back. It is called once.
-func (b *requestBody) release() {
+func (b *requestBody) letGo() {
+	b.unwatch()
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.stopped = true
 	b.upload.stop()
-	close(b.over)
+	complete := b.sum.complete
+	b.mu.Unlock()
+	if !complete {
+		b.interrupt() // or Close would wait for the client
+	}
+	_ = b.client.Close() // what is left of it concerns nobody
 }
 
 func (b *requestBody) complete() bool {

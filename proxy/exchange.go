@@ -1,10 +1,14 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,6 +31,7 @@ type exchange struct {
 
 	req            *requestBody  // nil if there is none
 	res            *responseBody // nil before there is one
+	connected      bool          // there was a connection to the upstream
 	upstreamStatus int           // 0 before there is a reply
 	sent           int           // status that the client has, or is about to have
 	fields         audit.Object  // lifted from the reply
@@ -50,6 +55,10 @@ func (h *Handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange 
 
 // refuse answers without the upstream, and records that.
 func (x *exchange) refuse(rep reply) {
+	left := x.r.Context().Err() != nil && x.h.base.Err() == nil
+	if left {
+		rep = reply{reason: "client_aborted"}
+	}
 	x.record.Reason, x.record.HTTPStatus = rep.reason, int64(rep.status)
 	if rep.status == http.StatusUnauthorized || rep.status == http.StatusForbidden {
 		x.record.EventType = audit.EventAuthFailure
@@ -57,15 +66,27 @@ func (x *exchange) refuse(rep reply) {
 	x.h.Trail.Refuse(&x.record)
 	x.h.Log.Debug("refused", zap.String("reason", rep.reason), zap.Int("status", rep.status),
 		zap.String("request_id", x.record.RequestID))
+	if left {
+		panic(http.ErrAbortHandler) // to return would be an empty 200
+	}
+	if x.r.Body != nil && x.r.Body != http.NoBody {
+		// net/http reads what it can of the body first, so that the connection
+		// can be used again: a client that does not send it must not hold us.
+		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(unreadBodyWait))
+	}
 	x.write(rep)
 }
+
+// unreadBodyWait is how long a refused client has to send its body, which nobody
+// wants, before it gets its reply and loses its connection.
+const unreadBodyWait = time.Second
 
 // begin records the request; when it returns nil, that is durable.
 func (x *exchange) begin(session *clerk.Session) (err error) {
 	x.session = session
 	x.trail, err = x.h.Trail.Begin(x.r.Context(), &x.record)
 	if err != nil {
-		x.h.Log.Warn("audit begin", zap.Error(err), zap.String("request_id", x.record.RequestID))
+		x.h.Log.Debug("audit begin", zap.Error(err), zap.String("request_id", x.record.RequestID))
 	}
 	return err
 }
@@ -73,9 +94,13 @@ func (x *exchange) begin(session *clerk.Session) (err error) {
 // request returns the request as it is forwarded: it carries the exchange, and
 // its body is digested on the way.
 func (x *exchange) request() *http.Request {
-	r := x.r.WithContext(context.WithValue(x.r.Context(), exchangeKey{}, x))
+	ctx := context.WithValue(x.r.Context(), exchangeKey{}, x)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { x.connected = true },
+	})
+	r := x.r.WithContext(ctx)
 	if r.Body != nil && r.Body != http.NoBody {
-		x.req = newRequestBody(r)
+		x.req = newRequestBody(x.w, r)
 		r.Body = x.req
 	}
 	return r
@@ -89,7 +114,7 @@ func (x *exchange) finish(outcome audit.Outcome, reason string) error {
 	}
 	x.closed = true
 	result := audit.Result{
-		Outcome: outcome, Reason: reason, JobID: x.jobID, Status: x.status,
+		Outcome: outcome, Reason: reason, JobID: x.jobID, Status: cmp.Or(x.record.Status, x.status),
 		HTTPStatus: x.sent, UpstreamStatus: x.upstreamStatus,
 		Duration: max(x.h.Now().Sub(x.start), time.Microsecond),
 		Req:      x.requestDigest(), Metadata: x.fields,
@@ -117,21 +142,26 @@ func (x *exchange) requestDigest() *audit.Body {
 }
 
 // close records what ReverseProxy left without an end: a tunnel that is over, or
-// a reply that was cut because the client went away.
-func (x *exchange) close() {
+// a reply that was cut because the client went away. panicked is what recover
+// gave; the panic goes on as one that only aborts the reply.
+func (x *exchange) close(panicked any) {
 	if x.req != nil {
 		defer x.req.release()
 	}
-	if x.closed {
-		return
-	}
+	outcome, reason := audit.ClientAborted, ""
 	switch {
-	case x.upstreamStatus == http.StatusSwitchingProtocols:
-		_ = x.finish(audit.OK, "") // the tunnel is closed already
+	case panicked != nil && panicked != http.ErrAbortHandler: //nolint:errorlint // compared as net/http does
+		x.h.Log.Error("panic", zap.Any("panic", panicked), zap.Stack("stack"),
+			zap.String("request_id", x.record.RequestID))
+		outcome, reason = audit.Rejected, "internal_error"
 	case errors.Is(context.Cause(x.r.Context()), errDraining):
-		_ = x.finish(audit.Rejected, replyDraining.reason)
-	default:
-		_ = x.finish(audit.ClientAborted, "")
+		outcome, reason = audit.Rejected, replyDraining.reason
+	case x.upstreamStatus == http.StatusSwitchingProtocols:
+		outcome = audit.OK // the tunnel is closed already
+	}
+	_ = x.finish(outcome, reason) // nothing more leaves
+	if panicked != nil {
+		panic(http.ErrAbortHandler)
 	}
 }
 
@@ -147,8 +177,8 @@ func handleError(_ http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r)
 	outcome, rep := x.diagnose(err)
 	if !errors.Is(err, errUnrecorded) {
-		x.h.Log.Warn("upstream", zap.Error(err), zap.String("outcome", string(outcome)),
-			zap.String("request_id", x.record.RequestID))
+		x.h.Log.Warn("upstream", zap.String("error", sayable(err)),
+			zap.String("outcome", string(outcome)), zap.String("request_id", x.record.RequestID))
 	}
 	complete := x.bodyComplete()
 	x.sent = rep.status
@@ -169,7 +199,6 @@ func handleError(_ http.ResponseWriter, r *http.Request, err error) {
 // upstream's otherwise.
 func (x *exchange) diagnose(err error) (audit.Outcome, reply) {
 	var timeout net.Error
-	var dial *dialError
 	switch {
 	case errors.Is(context.Cause(x.r.Context()), errDraining):
 		return audit.Rejected, replyDraining
@@ -177,13 +206,23 @@ func (x *exchange) diagnose(err error) (audit.Outcome, reply) {
 		return audit.Rejected, replyMalformed
 	case x.req != nil && x.req.aborted(), x.r.Context().Err() != nil:
 		return audit.ClientAborted, reply{}
-	case errors.As(err, &dial):
+	case !x.connected && x.upstreamStatus == 0:
 		return audit.NotForwarded, replyUnreachable
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return audit.Timeout, replyTimeout
 	default:
 		return audit.UpstreamError, replyUnreachable
 	}
+}
+
+// sayable returns an error's text without the bytes of a bad reply that it may
+// quote: they could be a token that the upstream sent back.
+func sayable(err error) string {
+	if _, ok := errors.AsType[textproto.ProtocolError](err); ok {
+		return "malformed header in the reply"
+	}
+	text, _, _ := strings.Cut(err.Error(), `"`)
+	return strings.TrimSpace(text)
 }
 
 func (x *exchange) bodyComplete() bool { return x.req == nil || x.req.complete() }

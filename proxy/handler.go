@@ -52,7 +52,8 @@ type Config struct {
 	Upstream *url.URL
 	// UpstreamHost is the Host sent upstream; empty means the client's.
 	UpstreamHost string
-	// Transport forwards: see NewTransport.
+	// Transport forwards: see NewTransport. It must tell [net/http/httptrace] of
+	// the connections that it uses, as [http.Transport] does.
 	Transport http.RoundTripper
 	// Verifier decides who asks.
 	Verifier Verifier
@@ -86,7 +87,7 @@ type Handler struct {
 	events   *events
 	headers  headerPolicy
 	upstream *httputil.ReverseProxy
-	base     context.Context //nolint:containedctx // what BaseContext returns
+	base     context.Context
 	abort    context.CancelCauseFunc
 	inFlight atomic.Int64
 	draining atomic.Bool
@@ -140,7 +141,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.refuse(replyAuditUnavailable)
 		return
 	}
-	defer x.close() // also while ReverseProxy panics to abort the reply
+	defer func() { x.close(recover()) }() // ReverseProxy panics to abort a reply
 	h.upstream.ServeHTTP(w, x.request())
 }
 

@@ -23,15 +23,12 @@ func modifyResponse(res *http.Response) error {
 	x.upstreamStatus, x.sent = res.StatusCode, res.StatusCode
 	res.Header[headerRequestID] = []string{x.record.RequestID}
 	if res.StatusCode == http.StatusSwitchingProtocols {
-		return x.checkTunnel()
+		return x.checkTunnel(res)
 	}
 	if !x.bodyComplete() || x.h.draining.Load() {
 		// What the client still sends of a body must never be read as its next
 		// request.
 		res.Header.Set("Connection", "close")
-	}
-	if !x.bodyComplete() {
-		x.req.pause(x.w)
 	}
 	x.res = newResponseBody(x, res)
 	switch size := res.ContentLength; {
@@ -54,8 +51,10 @@ func bodiless(method string, status int) bool {
 
 var errTunnel = errors.New("upstream switched protocols without being asked to")
 
-func (x *exchange) checkTunnel() error {
-	if !x.upgrade {
+// checkTunnel refuses any other protocol than the one asked for. ReverseProxy
+// would too, but leave the upstream's connection open.
+func (x *exchange) checkTunnel(res *http.Response) error {
+	if !x.upgrade || !isWebSocket(res.Header) {
 		return errTunnel
 	}
 	return nil
@@ -71,7 +70,7 @@ func (x *exchange) holdWhole(res *http.Response, size int64) error {
 	if err := x.finish(audit.OK, ""); err != nil {
 		return err
 	}
-	res.Body = held{bytes.NewReader(content), res.Body}
+	res.Body = held{bytes.NewReader(content), x.res}
 	return nil
 }
 
@@ -157,6 +156,8 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	switch {
 	case err == nil:
 		return n, nil
+	case b.bytes == b.length && !errors.Is(err, io.EOF):
+		return 0, b.fail(err) // these bytes would make the reply look whole
 	case !errors.Is(err, io.EOF):
 		return n, b.fail(err)
 	case b.length < 0 && n > 0:
@@ -188,8 +189,14 @@ func (b *responseBody) fail(err error) error {
 	return err
 }
 
-// Close implements [io.Closer].
-func (b *responseBody) Close() error { return b.upstream.Close() }
+// Close implements [io.Closer]. An HTTP/2 stream is closed when its request's body
+// has been too, for which a client that is still sending must not be waited for.
+func (b *responseBody) Close() error {
+	if b.x.closed && b.x.req != nil {
+		b.x.req.release()
+	}
+	return b.upstream.Close()
+}
 
 // reset makes the connection of an HTTP/1.0 client end with a reset: such a
 // client takes the end of the connection for the end of the reply.

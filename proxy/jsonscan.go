@@ -127,7 +127,7 @@ func lowSurrogate(s []byte) rune {
 // appendUnit writes a surrogate as UTF-8 would write another character.
 func appendUnit(dst []byte, r rune) []byte {
 	if utf16.IsSurrogate(r) {
-		return append(dst, 0xe0|byte(r>>12), 0x80|byte(r>>6&0x3f), 0x80|byte(r&0x3f))
+		return append(dst, 0xed, 0x80|byte(r>>6&0x3f), 0x80|byte(r&0x3f))
 	}
 	return utf8.AppendRune(dst, r)
 }

@@ -68,24 +68,36 @@ func appendLiteral(o audit.Object, name string, d clerk.NumericDate) audit.Objec
 const masked = "***"
 
 // maskQuery replaces the values of parameters that hold secrets by their names.
-// Everything else stays, to the byte.
+// Everything else stays, to the byte. Some upstreams part parameters at a
+// semicolon too: a name may follow one, and a secret goes on behind it.
 func maskQuery(query string) string {
 	if !strings.Contains(query, "=") {
 		return query
 	}
 	var out strings.Builder
 	for rest := query; rest != ""; {
-		param, separator := rest, ""
-		if i := strings.IndexAny(rest, "&;"); i >= 0 {
-			param, separator = rest[:i], rest[i:i+1]
-		}
-		rest = rest[len(param)+len(separator):]
+		param := upTo(rest, "&;")
 		if name, _, found := strings.Cut(param, "="); found && isSecret(name) {
-			param = name + "=" + masked
+			out.WriteString(name + "=" + masked)
+			param = upTo(rest, "&")
+		} else {
+			out.WriteString(param)
 		}
-		out.WriteString(param + separator)
+		rest = rest[len(param):]
+		if rest != "" {
+			out.WriteByte(rest[0])
+			rest = rest[1:]
+		}
 	}
 	return out.String()
+}
+
+// upTo returns what stands before the first of the separators.
+func upTo(s, separators string) string {
+	if i := strings.IndexAny(s, separators); i >= 0 {
+		return s[:i]
+	}
+	return s
 }
 
 // isSecret judges a parameter's name as an upstream may read it: unescaped, in

@@ -20,15 +20,23 @@ type reply struct {
 // The replies that don't depend on the request. The words are those that clients
 // of the APIs behind us match on.
 var (
-	replyImpersonationDenied = reply{http.StatusForbidden,
-		"Impersonated sessions are not allowed", "impersonation_denied"}
+	replyImpersonationDenied = reply{
+		http.StatusForbidden,
+		"Impersonated sessions are not allowed", "impersonation_denied",
+	}
 	replyDraining        = reply{http.StatusServiceUnavailable, "Shutting down", "draining"}
-	replyKeysUnavailable = reply{http.StatusServiceUnavailable,
-		"Authentication keys unavailable", "keys_unavailable"}
-	replyAuditUnavailable = reply{http.StatusServiceUnavailable,
-		"Audit trail unavailable", "audit_unavailable"}
-	replyUnrecorded = reply{http.StatusInternalServerError,
-		"Outcome could not be recorded", "audit_outcome_unrecorded"}
+	replyKeysUnavailable = reply{
+		http.StatusServiceUnavailable,
+		"Authentication keys unavailable", "keys_unavailable",
+	}
+	replyAuditUnavailable = reply{
+		http.StatusServiceUnavailable,
+		"Audit trail unavailable", "audit_unavailable",
+	}
+	replyUnrecorded = reply{
+		http.StatusInternalServerError,
+		"Outcome could not be recorded", "audit_outcome_unrecorded",
+	}
 	replyUnreachable = reply{http.StatusBadGateway, "Upstream unreachable", "upstream_unreachable"}
 	replyTimeout     = reply{http.StatusGatewayTimeout, "Upstream timed out", "upstream_timeout"}
 	replyMalformed   = reply{http.StatusBadRequest, "The request body is malformed", "body_malformed"}

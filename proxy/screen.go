@@ -13,7 +13,8 @@ func (h *Handler) screen(r *http.Request) *reply {
 		return &replyDraining
 	case r.Method == http.MethodConnect, r.Method == http.MethodTrace, r.Method == "TRACK":
 		return methodNotAllowed(r.Method)
-	case r.RequestURI != "*" && !strings.HasPrefix(r.RequestURI, "/"):
+	case !strings.HasPrefix(r.RequestURI, "/") &&
+		(r.RequestURI != "*" || r.Method != http.MethodOptions):
 		return invalid("the request target must be a path")
 	case !forwardablePath(r):
 		return invalid("the path has bytes that can't be forwarded as they are")

@@ -27,6 +27,9 @@ type TransportConfig struct {
 // so that no request is sent into a connection that is being closed.
 const upstreamIdle = 4 * time.Second
 
+// maxReplyHeaderBytes bounds the head of a reply.
+const maxReplyHeaderBytes = 1 << 20
+
 // maxIdleUpstream is how many connections are kept.
 const maxIdleUpstream = 512
 
@@ -36,7 +39,7 @@ const maxIdleUpstream = 512
 func NewTransport(cfg TransportConfig) (*http.Transport, *url.URL, error) {
 	dialer := &net.Dialer{Timeout: cfg.DialTimeout, KeepAlive: 15 * time.Second}
 	t := &http.Transport{
-		DialContext:           dialWith(dialer, "", ""),
+		DialContext:           dialer.DialContext,
 		ResponseHeaderTimeout: cfg.HeaderTimeout,
 		TLSHandshakeTimeout:   cfg.DialTimeout,
 		ExpectContinueTimeout: time.Second,
@@ -44,7 +47,9 @@ func NewTransport(cfg TransportConfig) (*http.Transport, *url.URL, error) {
 		MaxIdleConns:          maxIdleUpstream,
 		MaxIdleConnsPerHost:   maxIdleUpstream,
 		DisableCompression:    true,
-		Protocols:             new(http.Protocols),
+
+		MaxResponseHeaderBytes: maxReplyHeaderBytes,
+		Protocols:              new(http.Protocols),
 	}
 	target := *cfg.Upstream
 	switch target.Scheme {
@@ -58,7 +63,7 @@ func NewTransport(cfg TransportConfig) (*http.Transport, *url.URL, error) {
 		target.Scheme = "http"
 	case "unix":
 		t.Protocols.SetHTTP1(true)
-		t.DialContext = dialWith(dialer, "unix", target.Path)
+		t.DialContext = dialAt(dialer, "unix", target.Path)
 		target = url.URL{Scheme: "http", Host: "localhost"}
 	default:
 		return nil, nil, fmt.Errorf("proxy: upstream scheme %q: want http, https, h2c or unix",
@@ -67,26 +72,11 @@ func NewTransport(cfg TransportConfig) (*http.Transport, *url.URL, error) {
 	return t, &target, nil
 }
 
-// A dialError says that no byte can have left for the upstream.
-type dialError struct{ err error }
-
-func (e *dialError) Error() string { return e.err.Error() }
-
-func (e *dialError) Unwrap() error { return e.err }
-
-// dialWith marks the errors of dialling. A network and address, if given, are
-// dialled instead of the URL's.
-func dialWith(d *net.Dialer, network, address string) func(
+// dialAt dials a network and address whatever the URL says.
+func dialAt(d *net.Dialer, network, address string) func(
 	context.Context, string, string) (net.Conn, error) {
-	return func(ctx context.Context, urlNetwork, urlAddress string) (net.Conn, error) {
-		if network != "" {
-			urlNetwork, urlAddress = network, address
-		}
-		conn, err := d.DialContext(ctx, urlNetwork, urlAddress)
-		if err != nil {
-			return nil, &dialError{err}
-		}
-		return conn, nil
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return d.DialContext(ctx, network, address)
 	}
 }
 

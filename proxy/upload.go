@@ -36,6 +36,7 @@ type upload struct {
 	files   []audit.Value
 	omitted int64
 	failed  bool // the parser gave up within the body
+	unnamed bool // a part may be a file and can't be told of
 }
 
 // newUpload returns nil if the content type is not that of a multipart body.
@@ -89,7 +90,7 @@ func (u *upload) metadata(complete bool) audit.Object {
 	if len(u.files) > 0 {
 		o = append(o, audit.Member{Name: "files", Value: audit.List(u.files...)})
 	}
-	if u.parts > 0 && u.failed {
+	if u.parts > 0 && u.failed || u.unnamed {
 		o = append(o, audit.Member{Name: "files_incomplete", Value: audit.Bool(true)})
 	}
 	if u.omitted > 0 {
@@ -100,25 +101,26 @@ func (u *upload) metadata(complete bool) audit.Object {
 
 // parse reports whether it came to the closing boundary.
 func (u *upload) parse(body *multipart.Reader) bool {
-	for ; u.parts < maxParts; u.parts++ {
+	for ; ; u.parts++ {
 		u.budget = maxPartHeaders
 		part, err := body.NextRawPart()
 		if err != nil {
 			return errors.Is(err, io.EOF)
 		}
 		u.budget = -1
-		if !u.part(part) {
+		if u.parts == maxParts || !u.part(part) {
 			return false
 		}
 	}
-	return false
 }
 
 // part digests a part that is a file, and reports whether its end was reached.
 func (u *upload) part(part *multipart.Part) bool {
-	_, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
+	disposition := part.Header.Get("Content-Disposition")
+	_, params, err := mime.ParseMediaType(disposition)
 	filename, isFile := params["filename"]
 	if err != nil || !isFile {
+		u.unnamed = u.unnamed || mentions(disposition) > mentions(params["name"])
 		_, err := io.Copy(io.Discard, part)
 		return err == nil
 	}
@@ -139,6 +141,10 @@ func (u *upload) part(part *multipart.Part) bool {
 	}
 	return true
 }
+
+// mentions counts the filenames in a text: an upstream may find one where Go's
+// parser does not, in a parameter that stands twice, say.
+func mentions(s string) int { return strings.Count(strings.ToLower(s), "filename") }
 
 var errPartHeaders = errors.New("too many bytes of part headers")
 

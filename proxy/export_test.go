@@ -1,0 +1,30 @@
+package proxy
+
+import (
+	"net/http"
+
+	"tollbook/audit"
+)
+
+// Bounds that tests go up to.
+const (
+	MaxParts = maxParts
+	MaxFiles = maxFiles
+)
+
+// UploadMetadata is what the trail tells of a body that came in these chunks.
+func UploadMetadata(contentType string, complete bool, chunks ...[]byte) audit.Object {
+	u := newUpload(contentType)
+	defer u.stop()
+	for _, chunk := range chunks {
+		u.write(chunk)
+	}
+	return u.metadata(complete)
+}
+
+// Lift returns the fields of a reply's content.
+func Lift(names []string, res http.Response, content []byte) map[string]string {
+	l := newLifter(names, &res)
+	l.add(content)
+	return l.fields()
+}
