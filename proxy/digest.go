@@ -83,6 +83,9 @@ var errStopped = errors.New("the exchange has ended")
 
 // Read implements [io.Reader] for the transport.
 func (b *requestBody) Read(p []byte) (int, error) {
+	if b.complete() {
+		return 0, io.EOF // the client's side may be closed: the reply has begun
+	}
 	n, err := b.client.Read(p)
 	if !b.took(p[:n], err) {
 		return 0, errStopped // the reply is there, and this has nowhere to go

@@ -326,6 +326,49 @@ func TestRepliesThatFailAtTheirEndAreNeverWhole(t *testing.T) {
 	}
 }
 
+// lateReader is a reply that, once its head has left, looks for more of the
+// request's body, as a transport does behind its last byte.
+type lateReader struct {
+	request io.Reader
+	rest    chan error
+	begun   bool
+}
+
+func (l *lateReader) Read(p []byte) (int, error) {
+	if !l.begun {
+		l.begun = true
+		return copy(p, "hello"), nil
+	}
+	_, err := io.ReadAll(l.request)
+	l.rest <- err
+	return 0, io.EOF
+}
+
+// net/http closes a request's body when the head of the reply leaves. A transport
+// that fails to read it then cuts the reply.
+func TestWholeBodiesStayWholeWhenTheReplyBegins(t *testing.T) {
+	t.Parallel()
+	rest := make(chan error, 1)
+	answer := func(r *http.Request) (*http.Response, error) {
+		if _, err := io.ReadFull(r.Body, make([]byte, r.ContentLength)); err != nil {
+			return nil, err
+		}
+		return &http.Response{
+			StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Request: r, Header: http.Header{},
+			ContentLength: -1, Body: io.NopCloser(&lateReader{request: r.Body, rest: rest}),
+		}, nil
+	}
+	s := start(t, "127.0.0.1:1", setup{transport: tripper(answer)})
+	res := s.do("PUT", "/", strings.NewReader("a body"))
+	if got := readAll(t, res.Body); got != "hello" {
+		t.Errorf("got %q, want hello", got)
+	}
+	if err := <-rest; err != nil {
+		t.Errorf("got error %v behind the last byte, want the end", err)
+	}
+	wantBody(t, "request", s.only(audit.Completed).Req, "a body", true)
+}
+
 // A bug of ours must not look like something that the client did.
 func TestPanicsAreRecordedAsOurs(t *testing.T) {
 	t.Parallel()

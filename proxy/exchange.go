@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -114,7 +113,7 @@ func (x *exchange) finish(outcome audit.Outcome, reason string) error {
 	}
 	x.closed = true
 	result := audit.Result{
-		Outcome: outcome, Reason: reason, JobID: x.jobID, Status: cmp.Or(x.record.Status, x.status),
+		Outcome: outcome, Reason: reason, JobID: x.jobID, Status: x.status,
 		HTTPStatus: x.sent, UpstreamStatus: x.upstreamStatus,
 		Duration: max(x.h.Now().Sub(x.start), time.Microsecond),
 		Req:      x.requestDigest(), Metadata: x.fields,

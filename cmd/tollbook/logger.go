@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"strings"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -27,4 +28,16 @@ func newLogger(stderr io.Writer, level zapcore.Level) *zap.Logger {
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// A standardLog takes what libraries write to the standard library's logger.
+// net/http's client tells there of bytes that an upstream sent unasked, and
+// quotes them; they could be a token, so that what is quoted is left out.
+type standardLog struct{ log *zap.Logger }
+
+// Write implements [io.Writer] for one message.
+func (s standardLog) Write(message []byte) (int, error) {
+	said, _, _ := strings.Cut(string(message), `"`)
+	s.log.Warn("library", zap.String("said", strings.TrimSpace(said)))
+	return len(message), nil
 }

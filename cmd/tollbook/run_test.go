@@ -383,6 +383,19 @@ func TestDialableIsWhereAWildcardListens(t *testing.T) {
 	}
 }
 
+func TestWhatLibrariesQuoteIsNotLogged(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	said := "Unsolicited response received on idle HTTP channel starting with \"a token\"; err=<nil>\n"
+	n, err := standardLog{newLogger(&out, zap.WarnLevel)}.Write([]byte(said))
+	if n != len(said) || err != nil {
+		t.Errorf("got %d, %v", n, err)
+	}
+	if strings.Contains(out.String(), "token") || !strings.Contains(out.String(), "Unsolicited response") {
+		t.Errorf("got %q, want the message without what it quotes", out.String())
+	}
+}
+
 func TestRecordLineDrivesNoTerminal(t *testing.T) {
 	t.Parallel()
 	line := recordLine(&audit.Record{Timestamp: time.Unix(0, 0).UTC(), Seq: 7, Path: "/\x1b[2J", HTTPStatus: 200})

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	stdlog "log"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -26,6 +27,8 @@ func (c *serveCommand) Run(a *app) (err error) {
 		return err
 	}
 	log = newLogger(a.stderr, cfg.LogLevel)
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(standardLog{log.Named("std")})
 	s, err := openSidecar(a.ctx, cfg, log)
 	if err != nil {
 		return err
