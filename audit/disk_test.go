@@ -12,6 +12,7 @@ type disk struct {
 	mu      sync.Mutex
 	log     string
 	failing map[string]fault // by call
+	holding string           // the call to hold back
 	held    chan struct{}    // receives when a call is held back
 	gate    chan struct{}    // closed to let it go on
 }
@@ -63,9 +64,12 @@ func (d *disk) heal() {
 }
 
 // hold makes the next fsync wait until release.
-func (d *disk) hold() {
+func (d *disk) hold() { d.holdAt("fsync") }
+
+func (d *disk) holdAt(call string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.holding = call
 	d.gate = make(chan struct{})
 }
 
@@ -78,9 +82,9 @@ func (d *disk) release() {
 
 func (d *disk) call(name string) (fault, bool) {
 	d.mu.Lock()
-	gate := d.gate
+	gate, holding := d.gate, d.holding
 	d.mu.Unlock()
-	if gate != nil && name == "fsync" {
+	if gate != nil && name == holding {
 		select {
 		case d.held <- struct{}{}:
 		default:

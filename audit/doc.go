@@ -70,7 +70,8 @@
 //	received_seq           on completed and interrupted: the record that it closes
 //	outcome                on completed: ok, not_forwarded, upstream_error,
 //	                       timeout, client_aborted, rejected
-//	reason                 of a reply that is ours; the kind of a system record
+//	reason                 of a reply that is ours, or why there is none; the kind
+//	                       of a system record
 //	change_reason          why the change was made, as the client says
 //	actor_id               who impersonates the user
 //	actor_session_id
@@ -103,9 +104,14 @@
 // Metadata of requests: `token_exp` (and `token_exp_literal`,
 // `token_iat_literal` where the token had a fraction), `files`
 // ([{field,filename,sha256,size_bytes}] of a multipart upload, 32 at most, with
-// `files_omitted` beyond, and `files_incomplete` where the body stopped being
-// multipart or had too many parts), `fields` (path wildcards and reply fields that
-// have no field of their own).
+// `files_omitted` beyond; `files_incomplete` where there are parts that can't be
+// told of, since the body broke off being multipart or had too many; and
+// `files_ambiguous` where not all readers find the same parts, since a delimiter
+// is not written as RFC 2046 has it), `fields` (path wildcards and reply fields
+// that have no field of their own).
+//
+// Of a list in metadata that is too long for its line the first elements stand,
+// and the list's name + `_omitted` counts the others.
 //
 // No token is ever in a record: whatever looks like a compact JWS or JWE, in any
 // text, is written as `[token]`.
@@ -140,9 +146,9 @@
 //
 // No room (ENOSPC, EDQUOT, a short write): the file is cut back to its last good
 // line, records are refused, and once a second it is tried again. Any other error
-// of a write, any error of an fsync, and a file that was removed, replaced, cut
-// or appended to by another end the log for the life of the process: see
-// [Log.Failed]. A second fsync would succeed and lie.
+// of a write, any error of an fsync, a file that was removed, replaced, cut or
+// appended to by another, and a folder that was moved end the log for the life
+// of the process: see [Log.Failed]. A second fsync would succeed and lie.
 //
 // Start reads the newest day file. Bad bytes at its end are what a run leaves
 // that died while writing: they are kept in a file of their own and cut. Bad

@@ -28,7 +28,9 @@ type Result struct {
 	UpstreamStatus int     // what we received
 	Duration       time.Duration
 	Req, Res       *Body
-	Metadata       Object // beside what the received record has; of two members of a name this one counts
+	// Metadata stands beside what the received record has; of two members of a
+	// name this one counts.
+	Metadata Object
 }
 
 // End records the outcome and returns when that is durable. Only the first call
@@ -69,7 +71,8 @@ func (x *Exchange) closing(res Result) *Record {
 func closeOf(received *Record, seq int64, phase Phase) *Record {
 	return &Record{
 		EventType: received.EventType, JobID: received.JobID, Status: received.Status,
-		UserID: received.UserID, UserEmail: received.UserEmail, TokenIAT: received.TokenIAT, IPAddress: received.IPAddress,
+		UserID: received.UserID, UserEmail: received.UserEmail,
+		TokenIAT: received.TokenIAT, IPAddress: received.IPAddress,
 		SessionID: received.SessionID, Metadata: received.Metadata, RequestID: received.RequestID,
 		Method: received.Method, Path: received.Path,
 		ActorID: received.ActorID, ActorSessionID: received.ActorSessionID,
@@ -95,9 +98,15 @@ func repeatedCuts(cuts []Cut) []Cut {
 	return repeated
 }
 
+// Why nobody waits for a received record any more.
+const (
+	reasonUnavailable = "audit_unavailable" // MaxWait passed
+	reasonAborted     = "client_aborted"    // the caller's context ended
+)
+
 // notForwarded closes a request whose received record came too late.
-func notForwarded(received *Record, seq int64) *Record {
+func notForwarded(received *Record, seq int64, reason string) *Record {
 	r := closeOf(received, seq, Completed)
-	r.Outcome, r.Reason = NotForwarded, "audit_unavailable"
+	r.Outcome, r.Reason = NotForwarded, reason
 	return r
 }

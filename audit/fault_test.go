@@ -129,6 +129,132 @@ func TestInDurabilityOSAnFsyncThatFailsIsTheEndToo(t *testing.T) {
 	}
 }
 
+func TestAnFsyncThatFailsForASummaryIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	disk := new(disk)
+	tr := start(t, t.TempDir(), disk.under)
+	tr.overspend()
+	disk.fail("fsync", fault{err: syscall.EIO})
+	disk.note("|")
+	tr.Refuse(refusal("", "token_missing", "192.0.2.1"))
+	select {
+	case tr.ticks <- time.Time{}:
+	case <-tr.Failed(): // the tick before this one wrote it
+	}
+	poisoned(t, tr)
+	_ = tr.Close()
+	if _, got, _ := strings.Cut(disk.calls(), "|"); got != "write fsync close " {
+		t.Errorf("got %q, want one write and one fsync", got)
+	}
+}
+
+// overspend uses this second's budget of refusals up and has all of them
+// written, so that the next is only counted.
+func (tr *trail) overspend() {
+	for range audit.RefusalBudget + 1 {
+		tr.Refuse(refusal("", "token_missing", "192.0.2.1"))
+	}
+	for tr.Queued() > 0 {
+		tr.tick()
+	}
+	tr.tick()
+}
+
+func TestADiskThatHangsInATickIsSeen(t *testing.T) {
+	t.Parallel()
+	for name, durability := range map[string]audit.Durability{
+		"the fsync": audit.OS, "a summary": audit.Fsync,
+	} {
+		disk := new(disk)
+		tr := start(t, t.TempDir(), disk.under, maxWait(time.Millisecond),
+			func(cfg *audit.Config) { cfg.Durability = durability })
+		tr.overspend()
+		disk.hold()
+		tr.Refuse(refusal("", "token_missing", "192.0.2.1"))
+		for held := false; !held; {
+			select {
+			case tr.ticks <- time.Time{}:
+			case <-disk.held: // or the tick before this one wrote it
+				held = true
+			}
+		}
+		deadline := time.Now().Add(10 * time.Second)
+		for tr.Err() == nil && time.Now().Before(deadline) {
+			continue
+		}
+		if err := tr.Err(); err == nil {
+			t.Errorf("%s: got no error while it hangs", name)
+		}
+		disk.release()
+		tr.tick()
+		if err := tr.Err(); err != nil {
+			t.Errorf("%s: got %v after it went on, want none", name, err)
+		}
+	}
+}
+
+func TestARecordThatWasTakenIsClosedWithTheCauseOfGivingUp(t *testing.T) {
+	t.Parallel()
+	left := errors.New("the client left")
+	gone, cancel := context.WithCancelCause(t.Context())
+	cancel(left)
+	for _, c := range []struct {
+		ctx    context.Context //nolint:containedctx // a row of the table
+		wait   time.Duration
+		cause  error
+		reason string
+	}{
+		{gone, time.Minute, left, "client_aborted"},
+		{t.Context(), 50 * time.Millisecond, audit.ErrUnavailable, "audit_unavailable"},
+	} {
+		disk, dir := new(disk), t.TempDir()
+		tr := start(t, dir, disk.under, maxWait(c.wait))
+		disk.hold()
+		taken := tr.submit("taken")
+		<-disk.held
+		queued := tr.submit("queued")
+		err := taken.Wait(c.ctx)
+		if !errors.Is(err, c.cause) || !errors.Is(err, audit.ErrTaken) {
+			t.Errorf("%s: got %v, want the cause and ErrTaken", c.reason, err)
+		}
+		err = queued.Wait(c.ctx)
+		if !errors.Is(err, c.cause) || errors.Is(err, audit.ErrTaken) {
+			t.Errorf("%s: got %v of the one in the queue, want the cause alone", c.reason, err)
+		}
+		disk.release()
+		tr.stop()
+		verify(t, dir)
+		closed := where(records(t, dir), phase(audit.Completed))
+		if len(closed) != 1 || closed[0].Outcome != audit.NotForwarded || closed[0].Reason != c.reason {
+			t.Errorf("got %+v, want one not_forwarded with the reason %s", closed, c.reason)
+		}
+	}
+}
+
+func TestARecordThatWasTakenInVainIsCounted(t *testing.T) {
+	t.Parallel()
+	disk, dir := new(disk), t.TempDir()
+	tr := start(t, dir, disk.under)
+	disk.fail("write", noSpace)
+	disk.holdAt("write")
+	taken := tr.submit("taken")
+	<-disk.held
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := taken.Wait(gone); !errors.Is(err, audit.ErrTaken) {
+		t.Errorf("got %v, want ErrTaken", err)
+	}
+	disk.release()
+	tr.tick()
+	disk.heal()
+	tr.tick()
+	tr.stop()
+	verify(t, dir)
+	if _, sums := counted(t, dir); sums["client_aborted"] != 1 {
+		t.Errorf("got %v in the summaries, want one client_aborted", sums)
+	}
+}
+
 func TestADiskThatIsFullIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]fault{
@@ -338,6 +464,26 @@ func TestAFileThatAnotherTouchedIsTheEnd(t *testing.T) {
 		touch(newest(t, dir))
 		if _, err := tr.Begin(t.Context(), request("r2")); !errors.Is(err, audit.ErrUnavailable) {
 			t.Errorf("%s: got %v, want ErrUnavailable", name, err)
+		}
+		poisoned(t, tr)
+	}
+}
+
+func TestAFolderThatWasMovedIsTheEnd(t *testing.T) {
+	t.Parallel()
+	for name, replace := range map[string]func(dir string) error{
+		"moved":    func(string) error { return nil },
+		"replaced": func(dir string) error { return os.CopyFS(dir, os.DirFS(dir+".old")) },
+		"linked":   func(dir string) error { return os.Symlink(dir+".old", dir) },
+	} {
+		dir := filepath.Join(t.TempDir(), "trail")
+		tr := start(t, dir)
+		if err := errors.Join(os.Rename(dir, dir+".old"), replace(dir)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := tr.Begin(t.Context(), request("r1"))
+		if err == nil || !strings.Contains(err.Error(), "folder") {
+			t.Errorf("%s: got %v, want an error that names the folder", name, err)
 		}
 		poisoned(t, tr)
 	}

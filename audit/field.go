@@ -22,7 +22,7 @@ type codec interface {
 const alwaysPresent = 20
 
 // The always-present fields that only the writer knows: their places in the
-// table. What lies between them is encoded by the caller (draft.go).
+// table. What lies between them is encoded by the caller (encode.go).
 const (
 	fieldTimestamp = 0
 	fieldContemp   = 11

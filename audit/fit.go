@@ -16,7 +16,7 @@ const (
 	shareShort    = 512     // identifiers that others make
 	shareOther    = 256     // the rest
 	shareMetadata = 256     // each text inside metadata
-	shareFiles    = 8 << 10 // all that metadata says of files
+	shareList     = 8 << 10 // each list in metadata
 	maxScale      = 32
 )
 
@@ -95,47 +95,48 @@ func cutTo(s string, limit int) string {
 	return s[:end]
 }
 
-// fitMetadata cuts the texts in metadata, and leaves out the files that are too
-// many for the line: files_omitted counts them.
+// omittedSuffix is what the name of a list has behind it where the elements are
+// counted that are not on the line.
+const omittedSuffix = "_omitted"
+
+// fitMetadata cuts the texts in metadata, and leaves out the ends of lists that
+// are too long for the line.
 func (r *Record) fitMetadata(scale int) {
-	fitted := make(Object, 0, len(r.Metadata)+1)
-	var omitted int64
+	fitted := make(Object, 0, len(r.Metadata))
+	var counts Object
 	for _, m := range r.Metadata {
-		switch m.Name {
-		case "files":
-			m.Value, omitted = r.fitFiles(m.Value, scale)
-		case "files_omitted":
+		path := "metadata." + m.Name
+		if m.Value.kind != kindList {
+			fitted = append(fitted, Member{m.Name, r.fitValue(path, m.Value, scale)})
 			continue
-		default:
-			m.Value = r.fitValue("metadata."+m.Name, m.Value, scale)
 		}
-		fitted = append(fitted, m)
+		kept, omitted := r.fitList(path, m.Value, scale)
+		fitted = append(fitted, Member{m.Name, kept})
+		if omitted > 0 {
+			before, _ := r.Metadata.Get(m.Name + omittedSuffix)
+			counts = append(counts, Member{m.Name + omittedSuffix, Int(before.num + omitted)})
+		}
 	}
-	if v, ok := r.Metadata.Get("files_omitted"); ok {
-		n, _ := v.Int64()
-		omitted += n
-	}
-	if omitted > 0 {
-		fitted = append(fitted, Member{"files_omitted", Int(omitted)})
-	}
-	r.Metadata = fitted
+	r.Metadata = fitted.with(counts)
 }
 
-func (r *Record) fitFiles(files Value, scale int) (kept Value, omitted int64) {
-	room := shareFiles / scale
+// fitList returns the elements that fit the list's share, their texts cut, and
+// how many do not.
+func (r *Record) fitList(path string, v Value, scale int) (kept Value, omitted int64) {
+	room := shareList / scale
 	var list []Value
-	for i, file := range files.list {
+	for i, e := range v.list {
 		before := len(r.Truncated)
-		file = r.fitValue("metadata.files["+strconv.Itoa(i)+"]", file, scale)
-		room -= len(file.append(nil)) + 1
+		e = r.fitValue(path+"["+strconv.Itoa(i)+"]", e, scale)
+		room -= len(e.append(nil)) + 1
 		for _, c := range r.Truncated[before:] {
 			room -= len(c.value().append(nil)) + 1
 		}
 		if room < 0 {
 			r.Truncated = r.Truncated[:before]
-			return List(list...), int64(len(files.list) - i)
+			return List(list...), int64(len(v.list) - i)
 		}
-		list = append(list, file)
+		list = append(list, e)
 	}
 	return List(list...), 0
 }

@@ -42,7 +42,7 @@ func worst(phase audit.Phase, text string) *audit.Record {
 		{Name: "fields", Value: audit.Nested(wildcards)},
 		{Name: "files", Value: audit.List(files...)},
 		{Name: "files_omitted", Value: audit.Int(5)},
-		{Name: "list", Value: audit.Strings(text, text)},
+		{Name: "list", Value: audit.List(audit.String(text), audit.String(text))},
 		{Name: "token_exp_literal", Value: audit.String(text)},
 	}
 	return r
@@ -127,6 +127,38 @@ func TestFilesThatDoNotFitAreCounted(t *testing.T) {
 	n, _ := omitted.Int64()
 	if kept := int64(len(files.Values())); kept == 0 || kept+n != 32+5 {
 		t.Errorf("got %d files kept and %d omitted, want 37 in all", kept, n)
+	}
+}
+
+func TestAListThatIsTooLongIsCutAndTheRestCounted(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ kids, size int }{{64, 300}, {64, 1 << 10}, {1000, 64}} {
+		kids := func(of string) audit.Value {
+			list := make([]audit.Value, c.kids)
+			for i := range list {
+				list[i] = audit.String(of + strconv.Itoa(i) + strings.Repeat("k", c.size))
+			}
+			return audit.List(list...)
+		}
+		r := &audit.Record{
+			EventType: audit.EventSystem, Phase: audit.System, Reason: "keys_changed",
+			Metadata: audit.Object{
+				{Name: "added", Value: kids("a")},
+				{Name: "added_omitted", Value: audit.Int(3)},
+				{Name: "removed", Value: kids("r")},
+			},
+		}
+		got := parsedLine(t, r)
+		for name, before := range map[string]int64{"added": 3, "removed": 0} {
+			list, _ := got.Metadata.Get(name)
+			omitted, _ := got.Metadata.Get(name + "_omitted")
+			n, _ := omitted.Int64()
+			kept := int64(len(list.Values()))
+			if kept == 0 || kept+n != int64(c.kids)+before {
+				t.Errorf("%d of %d bytes: got %d %s and %d omitted, want %d in all",
+					c.kids, c.size, kept, name, n, int64(c.kids)+before)
+			}
+		}
 	}
 }
 

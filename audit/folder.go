@@ -18,6 +18,7 @@ import (
 type folder struct {
 	path  string
 	dir   *os.File
+	id    fileID       // of dir; zero if it is open for reading only
 	fsync func() error // of dir
 }
 
@@ -63,11 +64,13 @@ func makeFolder(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
+// checkOwner refuses a folder that others could change, and learns its id.
 func (d *folder) checkOwner() error {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(d.dir.Fd()), &st); err != nil {
 		return fmt.Errorf("folder %q: %w", d.path, err)
 	}
+	d.id = idOf(&st)
 	euid := uint32(os.Geteuid()) //nolint:gosec // a user id is not negative
 	if st.Uid != euid && st.Uid != 0 {
 		return fmt.Errorf("folder %q belongs to user id %d and this process runs as %d: chown %d it",
@@ -83,16 +86,30 @@ func (d *folder) checkOwner() error {
 	return nil
 }
 
+// check finds out whether the path still leads to the folder: one that was moved
+// or mounted over keeps taking writes that nobody will read.
+func (d *folder) check() error {
+	var named unix.Stat_t
+	if err := unix.Lstat(d.path, &named); err != nil {
+		return fmt.Errorf("folder %q was removed or renamed: %w", d.path, err)
+	}
+	if idOf(&named) != d.id {
+		return fmt.Errorf("folder %q was moved away and another is in its place", d.path)
+	}
+	return nil
+}
+
 func (d *folder) lock() error {
 	err := unix.Flock(int(d.dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EWOULDBLOCK):
-		return fmt.Errorf("folder %q is in use by another process: one folder is one log with one writer",
-			d.path)
+		return fmt.Errorf("folder %q is in use by another process: "+
+			"one folder is one log with one writer", d.path)
 	default:
-		return fmt.Errorf("folder %q is on a file system that can't lock a folder (NFS?): %w", d.path, err)
+		return fmt.Errorf("folder %q is on a file system that can't lock a folder (NFS?): %w",
+			d.path, err)
 	}
 }
 
@@ -133,7 +150,8 @@ func checkFile(f *os.File, write bool) error {
 	case !write:
 		return nil
 	case st.Nlink != 1:
-		return fmt.Errorf("%s has %d names, want one: a hard link could change the trail", f.Name(), st.Nlink)
+		return fmt.Errorf("%s has %d names, want one: a hard link could change the trail",
+			f.Name(), st.Nlink)
 	case st.Mode&0o002 != 0:
 		return fmt.Errorf("%s is writable by everyone: chmod o-w it", f.Name())
 	}

@@ -17,6 +17,11 @@ var ErrUnavailable = errors.New("audit: trail unavailable")
 // ErrClosed is returned after [Log.Close]. It wraps [ErrUnavailable].
 var ErrClosed = fmt.Errorf("%w: closed", ErrUnavailable)
 
+// ErrTaken is wrapped by an error of [Log.Begin] beside its cause: the record may
+// be in the trail; it is closed as not_forwarded. The caller need not, and should
+// not, [Log.Refuse] the request too.
+var ErrTaken = errors.New("the record may be in the trail; it is closed as not_forwarded")
+
 // A Durability says when a record counts as written.
 type Durability int
 
@@ -72,7 +77,7 @@ type Log struct {
 	mu      sync.Mutex
 	queue   []*entry
 	retry   []*entry  // records that must still be written, before those of queue
-	since   time.Time // when the running commit began; zero if none runs
+	since   time.Time // when the running commit or fsync began; zero if none runs
 	fault   error     // why the last commit failed; nil if it did not
 	broken  bool      // the fault is for good
 	closing bool
@@ -129,9 +134,14 @@ func newID() string {
 // Begin records that a request was asked, and returns when that is durable: only
 // then may it be forwarded. Of r it takes what is known of the request; the
 // fields that the log itself gives (times, chain, ids, phase, attribution, what
-// it closes, what was cut) are ignored, and no event type is [EventRequest]. After an error, which wraps [ErrUnavailable] or is ctx's, the request
-// must not be forwarded, and the trail says so if it holds the record after all.
-// The caller ends the exchange.
+// it closes, what was cut) are ignored, and no event type is [EventRequest]. The
+// caller ends the exchange.
+//
+// After an error, which wraps [ErrUnavailable] or ctx's cause, the request must
+// not be forwarded. If it wraps [ErrTaken] too, the trail may hold the record and
+// then says so: not_forwarded, with the reason client_aborted if ctx ended and
+// audit_unavailable if MaxWait passed. Otherwise it holds nothing of the request,
+// or, where the trail failed for good, what the next start closes as interrupted.
 func (l *Log) Begin(ctx context.Context, r *Record) (*Exchange, error) {
 	rec := asked(r, Received)
 	e, err := l.submit(rec)

@@ -146,7 +146,8 @@ func (p *parser) twin(f field) error {
 	}
 	raw, err := base64.StdEncoding.DecodeString(encoded)
 	value := field(p.record)
-	if err != nil || encodeTwin(string(raw)) != encoded || validUTF8(string(raw)) || strings.ToValidUTF8(*value, "") != *value ||
+	if err != nil || encodeTwin(string(raw)) != encoded || validUTF8(string(raw)) ||
+		strings.ToValidUTF8(*value, "") != *value ||
 		string(appendString(nil, string(raw))) != string(appendString(nil, *value)) {
 		return errorf("is not the base64 of a text that is no UTF-8 and reads like the field before it")
 	}

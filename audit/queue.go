@@ -18,6 +18,7 @@ type entry struct {
 	// waited says that somebody's reply depends on it; withheld, that this
 	// somebody gave up or was told of a failure.
 	waited, withheld bool
+	gaveUp           string // the reason why, of a withheld received record
 }
 
 type entryState uint8
@@ -99,13 +100,14 @@ func (l *Log) wait(ctx context.Context, e *entry) error {
 	case <-e.done:
 		return e.err
 	case <-timer.C:
-		return l.giveUp(e, fmt.Errorf("%w: not on disk after %s", ErrUnavailable, l.MaxWait))
+		late := fmt.Errorf("%w: not on disk after %s", ErrUnavailable, l.MaxWait)
+		return l.giveUp(e, late, reasonUnavailable)
 	case <-ctx.Done():
-		return l.giveUp(e, context.Cause(ctx))
+		return l.giveUp(e, context.Cause(ctx), reasonAborted)
 	}
 }
 
-func (l *Log) giveUp(e *entry, cause error) error {
+func (l *Log) giveUp(e *entry, cause error, reason string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -113,6 +115,9 @@ func (l *Log) giveUp(e *entry, cause error) error {
 		return e.err
 	case e.state == queued && e.record.Phase == Received:
 		e.state = withdrawn
+	case e.record.Phase == Received:
+		e.withheld, e.gaveUp = true, reason
+		return fmt.Errorf("%w: %w", cause, ErrTaken)
 	default:
 		e.withheld = true // an outcome is true whoever waits for it
 	}
@@ -147,9 +152,6 @@ func (l *Log) take() []*entry {
 	rest := copy(l.queue, l.queue[n:])
 	clear(l.queue[rest:])
 	l.queue = l.queue[:rest]
-	if len(batch) > 0 {
-		l.since = time.Now()
-	}
 	l.writer.batch = batch
 	return batch
 }
@@ -199,7 +201,12 @@ func (l *Log) settleOne(e *entry, err error) {
 // keepFailed keeps what must not be lost of a batch that was not written.
 func (l *Log) keepFailed(e *entry) {
 	switch {
-	case e.record.Phase == Received: // nothing came of it
+	case e.record.Phase == Received:
+		if e.withheld { // its caller was told that it need not refuse
+			l.refusals.count(&Record{
+				EventType: e.record.EventType, Reason: e.gaveUp, IPAddress: e.record.IPAddress,
+			}, l.Now())
+		}
 	case e.record.Phase == Refused && e.record.Reason != reasonSummary:
 		l.refusals.count(e.record, l.Now())
 	default:
@@ -213,7 +220,7 @@ func (l *Log) followUp(e *entry) {
 	var r *Record
 	switch e.record.Phase {
 	case Received:
-		r = notForwarded(e.record, e.seq)
+		r = notForwarded(e.record, e.seq, e.gaveUp)
 	case Completed:
 		r = systemRecord("reply_withheld", Object{{"seq", Int(e.seq)}})
 	default:

@@ -434,3 +434,21 @@ func (tr *trail) beginInVain() {
 	_, err := tr.Begin(tr.t.Context(), request("none"))
 	unavailable(tr.t, err)
 }
+
+func TestAnEmptyDayIsNotRenamedOverAFile(t *testing.T) {
+	t.Parallel()
+	disk, dir, clock := new(disk), t.TempDir(), newClock(noon)
+	tr := start(t, dir, disk.under, at(clock))
+	disk.fail("write", fault{err: syscall.ENOSPC})
+	clock.Add(24 * time.Hour)
+	tr.beginInVain()
+	clock.Add(24 * time.Hour)
+	theirs := filepath.Join(dir, "audit_20260303.jsonl")
+	write(t, theirs, []byte("theirs"))
+	tr.ticks <- time.Time{}
+	poisoned(t, tr)
+	refused(t, tr.Err(), "audit_20260303.jsonl", "exist")
+	if got := string(read(t, theirs)); got != "theirs" {
+		t.Errorf("got %q in the file that was there, want it untouched", got)
+	}
+}

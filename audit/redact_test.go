@@ -97,7 +97,7 @@ func TestRedactingLeavesTheCallersMetadataAlone(t *testing.T) {
 	r := request("r1")
 	r.Phase = audit.Received
 	r.Metadata = audit.Object{
-		{Name: "list", Value: audit.Strings(token)},
+		{Name: "list", Value: audit.List(audit.String(token))},
 		{Name: "object", Value: audit.Nested(inner)},
 		{Name: "text", Value: audit.String(token)},
 	}

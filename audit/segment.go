@@ -41,7 +41,8 @@ type segment struct {
 	id        fileID
 	size      int64 // offset after the last good line
 	allocated int64
-	dirty     bool // written since the last sync
+	dirty     bool  // written since the last sync
+	failed    error // of the first sync that failed: a second would succeed and lie
 }
 
 // A fileID tells one file of the machine from every other.
@@ -80,6 +81,9 @@ func idOf(st *unix.Stat_t) fileID {
 // that is errNoRoom the file is as before; after any other its state is unknown
 // and it must not be written again.
 func (s *segment) write(lines []byte, sync bool) error {
+	if s.failed != nil {
+		return s.failed
+	}
 	if need := s.size + int64(len(lines)); need > s.allocated {
 		s.allocated = need + allocateStep
 		preallocate(s.raw, s.size, s.allocated-s.size)
@@ -114,26 +118,33 @@ func (s *segment) undo(err error) error {
 	return fmt.Errorf("writing %s: %w: %w", s.name, errNoRoom, err)
 }
 
+// sync makes what was written durable. Once it has failed it returns that error
+// and does not ask the disk again.
 func (s *segment) sync() error {
-	if !s.dirty {
-		return nil
+	if s.failed != nil || !s.dirty {
+		return s.failed
 	}
 	if err := s.file.Sync(); err != nil {
-		return fmt.Errorf("fsync of %s: %w", s.name, err)
+		s.failed = fmt.Errorf("fsync of %s: %w", s.name, err)
+		return s.failed
 	}
 	s.dirty = false
 	return nil
 }
 
-// check finds out whether the file is still the one of its name, whole and only
-// ours: a file removed, replaced, cut or appended to keeps taking writes that
-// nobody will read.
+// check finds out whether the folder is still the one of its path and the file
+// the one of its name, whole and only ours: a file removed, replaced, cut or
+// appended to keeps taking writes that nobody will read.
 func (s *segment) check() error {
+	if err := s.dir.check(); err != nil {
+		return err
+	}
 	var open, named unix.Stat_t
 	if err := unix.Fstat(int(s.raw.Fd()), &open); err != nil {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}
-	if err := unix.Fstatat(int(s.dir.dir.Fd()), s.name, &named, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	err := unix.Fstatat(int(s.dir.dir.Fd()), s.name, &named, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
 		return fmt.Errorf("%s was removed or renamed: %w", s.name, err)
 	}
 	switch {

@@ -58,15 +58,6 @@ func Bool(b bool) Value {
 // List returns the value of a list. It keeps values.
 func List(values ...Value) Value { return Value{kind: kindList, list: values} }
 
-// Strings returns the value of a list of strings.
-func Strings(values ...string) Value {
-	list := make([]Value, len(values))
-	for i, s := range values {
-		list[i] = String(s)
-	}
-	return List(list...)
-}
-
 // Nested returns the value of an object. It keeps o.
 func Nested(o Object) Value { return Value{kind: kindObject, object: o} }
 

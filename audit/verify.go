@@ -33,15 +33,22 @@ func (r *Report) Partial() bool { return r.FirstSeq != 1 }
 
 // A VerifyError names the first record that is no good.
 type VerifyError struct {
-	File string
-	Line int64 // from 1
-	Seq  int64 // that the line should have; 0 if that is not known
+	File string // the day file's name; "" if that is not known
+	Line int64  // from 1; 0 if that is not known
+	Seq  int64  // that the line should have; 0 if that is not known
 	Err  error
 }
 
-// Error says where and why in one line.
+// Error says where, as far as that is known, and why in one line.
 func (e *VerifyError) Error() string {
-	return fmt.Sprintf("audit: %s: line %d (seq %d): %v", e.File, e.Line, e.Seq, e.Err)
+	place := fmt.Sprintf("seq %d", e.Seq)
+	if e.Line > 0 {
+		place = fmt.Sprintf("line %d (seq %d)", e.Line, e.Seq)
+	}
+	if e.File != "" {
+		place = e.File + ": " + place
+	}
+	return fmt.Sprintf("audit: %s: %v", place, e.Err)
 }
 
 // Unwrap returns the cause.
@@ -74,7 +81,7 @@ func Verify(ctx context.Context, dir string) (*Report, error) {
 			return v.finish(), err
 		}
 	}
-	return v.finish(), v.closed(days[len(days)-1])
+	return v.finish(), v.closed()
 }
 
 // openForReading opens the folder without its lock.
@@ -150,7 +157,8 @@ func (v *verifier) inItsDay(r *Record, name string) error {
 // live reports whether a writer has the folder open. It asks without taking the
 // lock for longer than the question.
 func (v *verifier) live() bool {
-	probe, err := unix.Openat(int(v.dir.dir.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC
+	probe, err := unix.Openat(int(v.dir.dir.Fd()), ".", flags, 0)
 	if err != nil {
 		return false
 	}
@@ -174,7 +182,7 @@ func (v *verifier) finish() *Report {
 }
 
 // closed checks that only the last run has open requests.
-func (v *verifier) closed(newest string) error {
+func (v *verifier) closed() error {
 	for _, seq := range v.report.Open {
 		boot := v.adopted
 		if received := v.open[seq]; received != nil {
@@ -182,7 +190,7 @@ func (v *verifier) closed(newest string) error {
 		}
 		if boot != v.boot {
 			return &VerifyError{
-				File: newest, Line: 0, Seq: seq,
+				Seq: seq,
 				Err: errors.New("an earlier run left this request open and no later one closed it"),
 			}
 		}

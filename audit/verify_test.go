@@ -249,6 +249,23 @@ func TestARequestThatAnEarlierRunLeftOpenIsFound(t *testing.T) {
 	}
 }
 
+func TestARequestThatTheNewestRunHasNotClosedIsNamedBySeqAlone(t *testing.T) {
+	t.Parallel()
+	dir := killed(t)
+	name := newest(t, dir)
+	all := recordsOf(t, name)
+	other := *where(all, reason("start"))[0]
+	other.BootID, other.Reason = strings.Repeat("0", 32), "recovery"
+	write(t, name, forge(append(all, &other)))
+	at := bad(t, "not closed", dir)
+	if at.File != "" || at.Line != 0 || at.Seq == 0 {
+		t.Errorf("got file %q, line %d, seq %d, want a seq alone", at.File, at.Line, at.Seq)
+	}
+	if want := "audit: seq " + strconv.FormatInt(at.Seq, 10) + ": "; !strings.HasPrefix(at.Error(), want) {
+		t.Errorf("got %q, want it to begin with %q", at, want)
+	}
+}
+
 // forge writes the records as the lines of a chain of their own.
 func forge(all []*audit.Record) []byte {
 	var lines []byte

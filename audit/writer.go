@@ -3,6 +3,7 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"time"
@@ -62,6 +63,7 @@ func (l *Log) commit(batch []*entry) { l.settle(batch, l.write(batch)) }
 
 func (l *Log) write(batch []*entry) error {
 	w := &l.writer
+	l.busy()
 	now := l.Now()
 	if err := l.roll(dayOf(now)); err != nil {
 		return err
@@ -140,14 +142,22 @@ func (l *Log) roll(today day) error {
 	return nil
 }
 
-// rename gives a file into which no line of its day could be written the name of
-// today.
+// rename gives a file into which no line of its day could be written the name
+// of today. It does not overwrite: a file of that name is somebody's trail.
 func (w *writer) rename(l *Log, today day) error {
-	fd := int(l.dir.dir.Fd())
-	if err := unix.Renameat(fd, w.seg.name, fd, today.fileName()); err != nil {
-		return fmt.Errorf("renaming %s: %w", w.seg.name, err)
+	fd, name := int(l.dir.dir.Fd()), today.fileName()
+	var there unix.Stat_t
+	err := unix.Fstatat(fd, name, &there, unix.AT_SYMLINK_NOFOLLOW)
+	if err == nil {
+		err = fs.ErrExist
 	}
-	w.seg.name, w.day = today.fileName(), today
+	if errors.Is(err, unix.ENOENT) {
+		err = unix.Renameat(fd, w.seg.name, fd, name)
+	}
+	if err != nil {
+		return fmt.Errorf("renaming %s to %s: %w", w.seg.name, name, err)
+	}
+	w.seg.name, w.day = name, today
 	return nil
 }
 
@@ -203,10 +213,19 @@ func (l *Log) tick() {
 		if batch := l.summaries(); len(batch) > 0 {
 			l.commit(batch)
 		}
-		if err := l.writer.seg.sync(); err != nil {
-			l.settle(nil, err)
+		if l.faultNow() == nil {
+			l.busy()
+			l.settle(nil, l.writer.seg.sync())
 		}
 	}
+}
+
+// busy notes that the disk is waited for, until settle: a hang is to be seen
+// whatever asked for the write.
+func (l *Log) busy() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.since = time.Now()
 }
 
 // resume tries to write again after the disk was full: a record of the fault

@@ -52,20 +52,25 @@ func (h *Handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange 
 	return x
 }
 
-// refuse answers without the upstream, and records that.
+// refuse answers without the upstream, and records that. A client that has left
+// gets no answer; why it would have been refused is recorded all the same.
 func (x *exchange) refuse(rep reply) {
-	left := x.r.Context().Err() != nil && x.h.base.Err() == nil
-	if left {
-		rep = reply{reason: "client_aborted"}
-	}
 	x.record.Reason, x.record.HTTPStatus = rep.reason, int64(rep.status)
+	if x.left() {
+		x.record.HTTPStatus = 0
+	}
 	if rep.status == http.StatusUnauthorized || rep.status == http.StatusForbidden {
 		x.record.EventType = audit.EventAuthFailure
 	}
 	x.h.Trail.Refuse(&x.record)
 	x.h.Log.Debug("refused", zap.String("reason", rep.reason), zap.Int("status", rep.status),
 		zap.String("request_id", x.record.RequestID))
-	if left {
+	x.answer(rep)
+}
+
+// answer writes the reply, unless the client has left.
+func (x *exchange) answer(rep reply) {
+	if x.left() || rep.status == 0 {
 		panic(http.ErrAbortHandler) // to return would be an empty 200
 	}
 	if x.r.Body != nil && x.r.Body != http.NoBody {
@@ -75,6 +80,9 @@ func (x *exchange) refuse(rep reply) {
 	}
 	x.write(rep)
 }
+
+// left reports whether the client went away: not that we cut it off.
+func (x *exchange) left() bool { return x.r.Context().Err() != nil && x.h.base.Err() == nil }
 
 // unreadBodyWait is how long a refused client has to send its body, which nobody
 // wants, before it gets its reply and loses its connection.
@@ -88,6 +96,23 @@ func (x *exchange) begin(session *clerk.Session) (err error) {
 		x.h.Log.Debug("audit begin", zap.Error(err), zap.String("request_id", x.record.RequestID))
 	}
 	return err
+}
+
+// unbegun answers a request that could not be recorded. One whose record was
+// under way all the same is closed by the trail itself.
+func (x *exchange) unbegun(err error) {
+	rep := reply{reason: "client_aborted"}
+	switch {
+	case errors.Is(err, errDraining):
+		rep = replyDraining
+	case errors.Is(err, audit.ErrUnavailable):
+		rep = replyAuditUnavailable
+	}
+	if errors.Is(err, audit.ErrTaken) {
+		x.answer(rep)
+		return
+	}
+	x.refuse(rep)
 }
 
 // request returns the request as it is forwarded: it carries the exchange, and

@@ -26,5 +26,11 @@ func UploadMetadata(contentType string, complete bool, chunks ...[]byte) audit.O
 func Lift(names []string, res http.Response, content []byte) map[string]string {
 	l := newLifter(names, &res)
 	l.add(content)
-	return l.fields()
+	texts := make(map[string]string)
+	for name, value := range l.fields() {
+		if text, ok := value.Str(); ok {
+			texts[name] = text
+		}
+	}
+	return texts
 }

@@ -138,7 +138,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := x.begin(session); err != nil {
-		x.refuse(replyAuditUnavailable)
+		x.unbegun(err)
 		return
 	}
 	defer func() { x.close(recover()) }() // ReverseProxy panics to abort a reply

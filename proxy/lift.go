@@ -56,10 +56,10 @@ func (l *lifter) add(p []byte) {
 	l.content = append(l.content, p...)
 }
 
-// fields returns the values of the named top-level fields: strings as they are,
-// numbers as their text. Others, and names that the reply does not have, are left
-// out. Of a name that stands twice the last counts, as it does to most readers.
-func (l *lifter) fields() map[string]string {
+// fields returns the values of the named top-level fields that the reply has:
+// strings as they are, numbers as their text, others as null. Of a name that
+// stands twice the last counts, as it does to most readers.
+func (l *lifter) fields() map[string]audit.Value {
 	if l == nil || l.names == nil {
 		return nil
 	}
@@ -70,17 +70,18 @@ func (l *lifter) fields() map[string]string {
 	if !json.Valid(content) {
 		return nil
 	}
-	found := make(map[string]string, len(l.names))
+	found := make(map[string]audit.Value, len(l.names))
 	eachMember(content, func(name string, value []byte) {
 		if !slices.Contains(l.names, name) {
 			return
 		}
-		delete(found, name)
 		switch c := value[0]; {
 		case c == '"':
-			found[name] = unquote(value)
+			found[name] = audit.String(unquote(value))
 		case c == '-' || c >= '0' && c <= '9':
-			found[name] = string(value)
+			found[name] = audit.String(string(value))
+		default:
+			found[name] = audit.Value{}
 		}
 	})
 	return found
@@ -102,7 +103,8 @@ func gunzip(content []byte) []byte {
 // liftFields notes what the reply says of the job. What the path says wins.
 func (x *exchange) liftFields(l *lifter) {
 	found := l.fields()
-	x.jobID, x.status = found["job_id"], found["status"]
+	x.jobID, _ = found["job_id"].Str()
+	x.status, _ = found["status"].Str()
 	delete(found, "job_id")
 	delete(found, "status")
 	if len(found) == 0 {
@@ -114,7 +116,7 @@ func (x *exchange) liftFields(l *lifter) {
 	}
 	for name, value := range found {
 		if _, taken := members.Get(name); !taken {
-			members = append(members, audit.Member{Name: name, Value: audit.String(value)})
+			members = append(members, audit.Member{Name: name, Value: value})
 		}
 	}
 	x.fields = audit.Object{{Name: "fields", Value: audit.Nested(members)}}

@@ -102,6 +102,9 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 	h.headers.strip(out.Header)
 	h.headers.identify(out.Header, x.session)
 	p.SetXForwarded()
+	if p.In.Host == "" { // HTTP/1.0 has none
+		out.Header.Del("X-Forwarded-Host")
+	}
 	out.Header[headerRequestID] = []string{x.record.RequestID}
 }
 

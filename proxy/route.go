@@ -3,6 +3,8 @@ package proxy
 import (
 	"fmt"
 	"net/http"
+	"net/url"
+	"path"
 	"strings"
 
 	"tollbook/audit"
@@ -52,10 +54,20 @@ func wildcards(pattern string) (names []string) {
 	return names
 }
 
-// describe sets the record's event type, and the fields that the path holds.
+// describe sets the record's event type, and the fields that the path holds. A
+// path that matches nothing as it was sent is matched decoded and cleaned.
 func (e *events) describe(record *audit.Record, r *http.Request) {
 	record.EventType = audit.EventRequest
 	e.mux.ServeHTTP(&match{record: record}, r)
+	if record.EventType != audit.EventRequest {
+		return
+	}
+	// As an upstream may read it: /jobs%2F7 and //jobs/7 are /jobs/7 to some.
+	if read := path.Clean("/" + r.URL.Path); read != r.URL.EscapedPath() {
+		e.mux.ServeHTTP(&match{record: record}, &http.Request{
+			Method: r.Method, Host: r.Host, URL: &url.URL{Path: read},
+		})
+	}
 }
 
 // A namedRoute is what the mux calls for a route with a name; it answers nothing.

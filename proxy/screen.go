@@ -11,8 +11,10 @@ func (h *Handler) screen(r *http.Request) *reply {
 	switch {
 	case h.base.Err() != nil:
 		return &replyDraining
-	case r.Method == http.MethodConnect, r.Method == http.MethodTrace, r.Method == "TRACK":
+	case neverForwarded(r.Method):
 		return methodNotAllowed(r.Method)
+	case r.Host == "" && r.ProtoAtLeast(1, 1):
+		return invalid("the Host header is empty")
 	case !strings.HasPrefix(r.RequestURI, "/") &&
 		(r.RequestURI != "*" || r.Method != http.MethodOptions):
 		return invalid("the request target must be a path")
@@ -32,6 +34,13 @@ func (h *Handler) screen(r *http.Request) *reply {
 		}
 	}
 	return nil
+}
+
+// neverForwarded reports whether the method opens a tunnel, or makes a server
+// repeat the request, token and all. Some servers take them in any case.
+func neverForwarded(method string) bool {
+	return strings.EqualFold(method, http.MethodConnect) ||
+		strings.EqualFold(method, http.MethodTrace) || strings.EqualFold(method, "TRACK")
 }
 
 // plainName reports whether a header's name has only letters, digits and dashes.

@@ -94,7 +94,7 @@ func TestTargetsOfOtherFormsAreRefused(t *testing.T) {
 func TestMethodsThatAreNeverForwardedSaySo(t *testing.T) {
 	t.Parallel()
 	s := start(t, record(t, okReply).addr, setup{})
-	for _, method := range []string{"TRACE", "TRACK"} {
+	for _, method := range []string{"TRACE", "TRACK", "trace", "Track"} {
 		wantReply(t, s.dial(request(method+" /", "")).reply(method),
 			http.StatusMethodNotAllowed, "method_not_allowed", method+" is not forwarded")
 	}
@@ -166,10 +166,12 @@ func TestRoutesHaveNames(t *testing.T) {
 		"HEAD /jobs/7":            {event: "status", job: "7"},
 		"GET /jobs/a%2fb?x=1":     {event: "status", job: "a/b"},
 		"DELETE /jobs/7":          {event: "request"},
-		"GET /jobs/":              {event: "request"},
+		"GET /jobs/":              {event: "list"},
+		"GET /jobs%2f7":           {event: "status", job: "7"},
+		"GET /jobs%2F..%2Fother":  {event: "request"},
 		"GET /other":              {event: "request"},
-		"GET //jobs":              {event: "request"},
-		"GET /jobs/../jobs":       {event: "request"},
+		"GET //jobs":              {event: "list"},
+		"GET /jobs/../jobs":       {event: "list"},
 		"GET /jobs/7/parts/a/b":   {event: "part", job: "7", part: "a/b"},
 		"PUT /jobs/7/cancelled":   {event: "state", job: "7", status: "cancelled"},
 		"OPTIONS *":               {event: "request"},

@@ -25,6 +25,7 @@ const (
 // digests of its files. The parser is a coroutine: it runs on the goroutine that
 // writes and stops where it needs more. A nil upload ignores everything.
 type upload struct {
+	watch *delimiterWatch // nil if there is no parser
 	next  func() (struct{}, bool)
 	halt  func()
 	chunk []byte // not yet parsed
@@ -39,22 +40,34 @@ type upload struct {
 	unnamed bool // a part may be a file and can't be told of
 }
 
-// newUpload returns nil if the content type is not that of a multipart body.
+// newUpload returns nil if the content type is not that of a multipart body. One
+// that only others may understand is an upload of which nothing can be told.
 func newUpload(contentType string) *upload {
 	media, params, err := mime.ParseMediaType(contentType)
-	if err != nil || !strings.HasPrefix(media, "multipart/") || params["boundary"] == "" {
+	switch {
+	case err != nil && hasPrefixFold(strings.TrimSpace(contentType), "multipart/"):
+		return &upload{done: true, unnamed: true, halt: func() {}}
+	case err != nil, !strings.HasPrefix(media, "multipart/"), params["boundary"] == "":
 		return nil
 	}
-	u := &upload{}
+	u := &upload{watch: newDelimiterWatch(params["boundary"])}
 	u.next, u.halt = iter.Pull(func(yield func(struct{}) bool) {
 		u.failed = !u.parse(multipart.NewReader(feed{u, yield}, params["boundary"]))
 	})
 	return u
 }
 
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
 // write parses p, which is not kept.
 func (u *upload) write(p []byte) {
-	if u == nil || u.done || len(p) == 0 {
+	if u == nil || u.watch == nil || len(p) == 0 {
+		return
+	}
+	u.watch.write(p)
+	if u.done {
 		return
 	}
 	u.chunk = p
@@ -90,7 +103,10 @@ func (u *upload) metadata(complete bool) audit.Object {
 	if len(u.files) > 0 {
 		o = append(o, audit.Member{Name: "files", Value: audit.List(u.files...)})
 	}
-	if u.parts > 0 && u.failed || u.unnamed {
+	if u.watch != nil && u.watch.ambiguous {
+		o = append(o, audit.Member{Name: "files_ambiguous", Value: audit.Bool(true)})
+	}
+	if u.failed && (u.parts > 0 || u.budget < 0) || u.unnamed {
 		o = append(o, audit.Member{Name: "files_incomplete", Value: audit.Bool(true)})
 	}
 	if u.omitted > 0 {
@@ -116,7 +132,7 @@ func (u *upload) parse(body *multipart.Reader) bool {
 
 // part digests a part that is a file, and reports whether its end was reached.
 func (u *upload) part(part *multipart.Part) bool {
-	disposition := part.Header.Get("Content-Disposition")
+	disposition := strings.Join(part.Header["Content-Disposition"], "; ")
 	_, params, err := mime.ParseMediaType(disposition)
 	filename, isFile := params["filename"]
 	if err != nil || !isFile {

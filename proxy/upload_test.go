@@ -252,8 +252,8 @@ func TestOtherContentTypesAreNotParsed(t *testing.T) {
 	t.Parallel()
 	body := []byte(form(part(`form-data; name="f"; filename="a"`, "x")))
 	for _, contentType := range []string{
-		"", "text/plain", "multipart/form-data", "multipart/form-data; boundary=", "multipart",
-		"multipart/form-data; boundary=XX; boundary=YY", "application/x-www-form-urlencoded; boundary=XX",
+		"", "text/plain", "multipart/form-data", "multipart",
+		"application/x-www-form-urlencoded; boundary=XX",
 	} {
 		if o := proxy.UploadMetadata(contentType, true, body); o != nil {
 			t.Errorf("%q: got %+v, want nothing", contentType, o)

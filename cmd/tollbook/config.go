@@ -17,6 +17,8 @@ const (
 	// ownPrefix begins every name that is ours: one that no field has is a
 	// mistake.
 	ownPrefix = "TOLLBOOK_"
+	// clerkPrefix begins the names that Clerk's own tools know too.
+	clerkPrefix = "CLERK_"
 	// twinSuffix makes the name under which a secret can be given as a file.
 	twinSuffix = "_FILE"
 	// foreignKeyName is where Clerk's own SDKs look for a PEM. It is the
@@ -134,7 +136,7 @@ type upstreamConfig struct {
 
 // adminConfig is a part of its own because a health check reads nothing else.
 type adminConfig struct {
-	// Addr is where health and metrics are served.
+	// Addr is where health is served.
 	Addr tcpAddr `env:"TOLLBOOK_ADMIN_ADDR" envDefault:"127.0.0.1:9090"`
 }
 

@@ -277,6 +277,44 @@ func TestMalformedFileIsNamedByLineAndNotQuoted(t *testing.T) {
 	}
 }
 
+func TestADollarThatWouldBeExpandedIsAMistake(t *testing.T) {
+	t.Parallel()
+	for text, where := range map[string]string{
+		"TOLLBOOK_AUDIT_DIR=/a$POD/b":               "line 1: TOLLBOOK_AUDIT_DIR",
+		"TOLLBOOK_AUDIT_DIR=/a${POD}/b":             "line 1: TOLLBOOK_AUDIT_DIR",
+		"TOLLBOOK_AUDIT_DIR=/a$(POD)/b":             "line 1: TOLLBOOK_AUDIT_DIR",
+		"POD=x\n\n# $A\nTOLLBOOK_AUDIT_DIR=/a$POD":  "line 4: TOLLBOOK_AUDIT_DIR",
+		"A=\"x\ny\"\r\nTOLLBOOK_AUDIT_DIR=\"$POD\"": "line 3: TOLLBOOK_AUDIT_DIR",
+		"export CLERK_API_URL = hunter2$A":          "line 1: CLERK_API_URL",
+		"A='$B'\nCLERK_API_URL: \"\nhunter2$B\n\"":  "line 2: CLERK_API_URL",
+	} {
+		dir := t.TempDir()
+		path := writeFile(t, dir, ".env.local", text)
+		want := fmt.Sprintf("environment file %q: %s has a $ that would be expanded; "+
+			"write it without $, or set it in the process environment", path, where)
+		equal(t, text, mistakesIn(t, dir, "", required...), []string{want})
+	}
+}
+
+func TestADollarThatIsNotExpandedIsKept(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"TOLLBOOK_X=list=GET /{$}":     "list=GET /{$}",
+		"TOLLBOOK_X=\"list=GET /{$}\"": "list=GET /{$}",
+		"TOLLBOOK_X='/a$POD/${POD}'":   "/a$POD/${POD}",
+		`TOLLBOOK_X='/a\$POD'`:         `/a\$POD`,
+		`TOLLBOOK_X=/a\$POD`:           "/a$POD",
+		`TOLLBOOK_X="/a\$POD"`:         "/a$POD",
+		"TOLLBOOK_X=a$ # $POD":         "a$",
+		"A=1\nB=$A\nTOLLBOOK_X=b":      "b",
+	} {
+		vars, err := parseEnvFile([]byte(text))
+		if got := vars["TOLLBOOK_X"]; got != want || err != nil {
+			t.Errorf("%s: got %q, %v, want %q", text, got, err, want)
+		}
+	}
+}
+
 func TestMistakesNeverShowSecrets(t *testing.T) {
 	t.Parallel()
 	const key = "sk_live_hunter2"

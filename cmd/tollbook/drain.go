@@ -32,23 +32,37 @@ func (s *sidecar) serve(ctx context.Context) error {
 	broken := make(chan error, 2)
 	go func() { broken <- traffic.Serve(s.traffic) }()
 	go func() { broken <- operator.Serve(s.admin) }()
-	var cause error
-	select {
-	case <-ctx.Done():
-		s.log.Info("draining", zap.Duration("delay", s.cfg.DrainDelay),
-			zap.Duration("timeout", s.cfg.DrainTimeout))
-	case <-s.trail.Failed():
-		cause = s.trail.Err()
-	case err := <-broken:
-		cause = err
-	}
+	cause := s.watch(ctx, broken)
 	s.draining.Store(true)
 	s.handler.Drain()
 	if cause == nil {
-		time.Sleep(s.cfg.DrainDelay)
+		cause = s.delay(broken)
 	}
 	err := s.drain(traffic)
 	return errors.Join(cause, err, operator.Close())
+}
+
+// watch waits for the end of ctx, which is no error, or for what ends serving
+// before: a trail that fails for good, or a listener that breaks.
+func (s *sidecar) watch(ctx context.Context, broken <-chan error) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.trail.Failed():
+		s.trailReported = true
+		return s.trail.Err()
+	case err := <-broken:
+		return err
+	}
+}
+
+// delay goes on serving for as long as DrainDelay while /readyz says no.
+func (s *sidecar) delay(broken <-chan error) error {
+	s.log.Info("draining", zap.Duration("delay", s.cfg.DrainDelay),
+		zap.Duration("timeout", s.cfg.DrainTimeout))
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainDelay)
+	defer cancel()
+	return s.watch(ctx, broken)
 }
 
 // drain lets the requests in flight finish for as long as DrainTimeout, and cuts

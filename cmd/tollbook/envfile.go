@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/joho/godotenv"
@@ -59,22 +62,72 @@ func parseEnvFile(src []byte) (map[string]string, error) {
 				"put a value of several lines, such as a PEM, in double quotes")
 		}
 	}
-	return vars, nil
+	return vars, refuseExpansion(src)
+}
+
+// statements yields the shortest runs of lines that parse, each with the number
+// of its first line: a comment, or a variable with all lines of its value.
+func statements(src []byte) iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		first, start, line, end := 1, 0, 0, 0
+		for text := range bytes.Lines(src) {
+			line++
+			end += len(text)
+			if _, err := godotenv.UnmarshalBytes(src[start:end]); err != nil {
+				continue
+			}
+			if !yield(first, src[start:end]) {
+				return
+			}
+			first, start = line+1, end
+		}
+	}
 }
 
 // badLine is the number of the line where the parser gives up: the one after
 // the last line that ends a run which parses.
 func badLine(src []byte) int {
-	good, line, start, end := 0, 0, 0, 0
-	for text := range bytes.Lines(src) {
-		line++
-		end += len(text)
-		if _, err := godotenv.UnmarshalBytes(src[start:end]); err == nil {
-			good, start = line, end
+	bad := 1
+	for first, run := range statements(src) {
+		bad = first + bytes.Count(run, []byte("\n"))
+	}
+	return bad
+}
+
+// refuseExpansion refuses a value of ours in which the parser puts something
+// else, or nothing, for a $NAME: nobody would see that the setting is another.
+// src must parse.
+func refuseExpansion(src []byte) error {
+	for line, run := range statements(src) {
+		if name := expanded(run); name != "" {
+			return fmt.Errorf("line %d: %s has a $ that would be expanded; "+
+				"write it without $, or set it in the process environment", line, name)
 		}
 	}
-	return good + 1
+	return nil
 }
+
+// hideDollars puts a byte that means nothing to the parser for each $ that has
+// no \ before it.
+var hideDollars = strings.NewReplacer(`\$`, `\$`, "$", "\x00")
+
+// expanded is the first name of ours in run whose value would be another one
+// if $ meant nothing, "" for none.
+func expanded(run []byte) string {
+	// Both parse: a run does, and $ is nowhere part of its form.
+	got, _ := godotenv.UnmarshalBytes(run)
+	plain, _ := godotenv.Unmarshal(hideDollars.Replace(string(run)))
+	for _, name := range slices.Sorted(maps.Keys(got)) {
+		ours := strings.HasPrefix(name, ownPrefix) || strings.HasPrefix(name, clerkPrefix)
+		if ours && allHidden(got[name]) != allHidden(plain[name]) {
+			return name
+		}
+	}
+	return ""
+}
+
+// allHidden makes values comparable in which some dollars were hidden.
+func allHidden(value string) string { return strings.ReplaceAll(value, "$", "\x00") }
 
 // inDir takes a relative path from dir.
 func inDir(dir, path string) string {

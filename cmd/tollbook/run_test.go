@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -200,9 +201,7 @@ func serving(t *testing.T, more ...string) (s *sidecar, stop func() error) {
 			ended = true
 			cancel()
 			err2 = <-done
-			if err := s.close(); err2 == nil {
-				err2 = err
-			}
+			err2 = errors.Join(err2, s.close())
 		}
 		return err2
 	}
@@ -252,16 +251,7 @@ func TestDrainingFinishesWhatIsInFlightAndTakesNoMore(t *testing.T) {
 	<-arrived
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
-	ready := "http://" + s.admin.Addr().String() + "/readyz"
-	for { // the first answer may come before the drain began
-		status, err := ask(t.Context(), ready)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if status == http.StatusServiceUnavailable {
-			break
-		}
-	}
+	untilDraining(t, s)
 	close(answer)
 	if status := <-reply; status != http.StatusCreated {
 		t.Errorf("in flight: got %d, want 201", status)
@@ -307,6 +297,18 @@ func TestDrainingCutsWhatDoesNotEnd(t *testing.T) {
 	}
 }
 
+// untilDraining asks until /readyz says no.
+func untilDraining(t *testing.T, s *sidecar) {
+	t.Helper()
+	ready := "http://" + s.admin.Addr().String() + "/readyz"
+	for status := 0; status != http.StatusServiceUnavailable; {
+		var err error
+		if status, err = ask(t.Context(), ready); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // ask sends a GET with a good token and returns the status.
 func ask(ctx context.Context, url string) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
@@ -326,6 +328,44 @@ func ask(ctx context.Context, url string) (int, error) {
 func TestATrailThatFailsForGoodEndsTheProcess(t *testing.T) {
 	t.Parallel()
 	s, stop := serving(t, "TOLLBOOK_DRAIN_TIMEOUT=1s")
+	failTrail(t, s)
+	err := stop()
+	if err == nil || exitCode(err) != exitNo || strings.Count(err.Error(), "removed") != 1 {
+		t.Errorf("got %v with exit code %d, want the cause once and 1", err, exitCode(err))
+	}
+}
+
+func TestADrainDelayEndsWithWhatEndsServing(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, want string
+		fail       func(*testing.T, *sidecar)
+	}{
+		{"the trail fails for good", "removed", failTrail},
+		{"the listener breaks", "accept tcp", func(t *testing.T, s *sidecar) {
+			t.Helper()
+			if err := s.traffic.Close(); err != nil {
+				t.Error(err)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, stop := serving(t, "TOLLBOOK_DRAIN_DELAY=10m", "TOLLBOOK_DRAIN_TIMEOUT=1s")
+			stopped := make(chan error, 1)
+			go func() { stopped <- stop() }()
+			untilDraining(t, s)
+			c.fail(t, s)
+			if err := <-stopped; err == nil || strings.Count(err.Error(), c.want) != 1 {
+				t.Errorf("got %v, want %q once", err, c.want)
+			}
+		})
+	}
+}
+
+// failTrail makes the trail of s fail for good, and waits until it has.
+func failTrail(t *testing.T, s *sidecar) {
+	t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.cfg.Audit.Dir, "*.jsonl"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("day files: %v, %v", files, err)
@@ -337,9 +377,6 @@ func TestATrailThatFailsForGoodEndsTheProcess(t *testing.T) {
 		t.Fatal("a record was written into a file that is gone")
 	}
 	<-s.trail.Failed()
-	if err := stop(); err == nil || exitCode(err) != exitNo || !strings.Contains(err.Error(), "removed") {
-		t.Errorf("got %v with exit code %d, want the cause and 1", err, exitCode(err))
-	}
 }
 
 func TestASocketLeftByADeadRunIsReplaced(t *testing.T) {

@@ -31,6 +31,8 @@ type sidecar struct {
 	draining  atomic.Bool
 	keysMu    sync.Mutex     // held while the trail opens: no change of keys is missed
 	closers   []func() error // in the order of opening
+
+	trailReported bool // serve has returned why the trail failed
 }
 
 // openSidecar opens the parts in the order in which they need each other. After
@@ -131,7 +133,11 @@ func (s *sidecar) openTrail(context.Context) (err error) {
 		return err
 	}
 	s.closing(func() error { // nothing about keys may come after the last record
-		return errors.Join(s.verifier.Close(), s.trail.Close())
+		err := errors.Join(s.verifier.Close(), s.trail.Close())
+		if s.trailReported {
+			return nil
+		}
+		return err
 	})
 	return nil
 }
