@@ -84,14 +84,14 @@ func BenchmarkVerify(b *testing.B) {
 	if err := trail.Close(); err != nil {
 		b.Fatal(err)
 	}
-	report, err := audit.Verify(b.Context(), trail.Dir)
+	report, err := audit.Verify(b.Context(), trail.Dir, audit.VerifyConfig{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Run("verify", func(b *testing.B) {
 		b.SetBytes(report.Bytes)
 		for b.Loop() {
-			if _, err := audit.Verify(b.Context(), trail.Dir); err != nil {
+			if _, err := audit.Verify(b.Context(), trail.Dir, audit.VerifyConfig{}); err != nil {
 				b.Fatal(err)
 			}
 		}

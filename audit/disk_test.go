@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"strings"
 	"sync"
 
 	"tollbook/audit"
@@ -27,7 +28,12 @@ type fault struct {
 
 func (d *disk) under(cfg *audit.Config) {
 	d.held = make(chan struct{}, 1)
-	*cfg = audit.WithWrap(*cfg, func(f audit.File) audit.File { return &diskFile{f, d} })
+	*cfg = audit.WithWrap(*cfg, func(name string, f audit.File) audit.File {
+		if !strings.HasPrefix(name, "audit_") {
+			return &diskFile{f, d, "cp-"}
+		}
+		return &diskFile{f, d, ""}
+	})
 	*cfg = audit.WithFolderSync(*cfg, func(sync func() error) func() error {
 		return func() error {
 			if f, failing := d.call("folder"); failing {
@@ -103,13 +109,15 @@ func (d *disk) call(name string) (fault, bool) {
 	return f, failing
 }
 
+// A diskFile is a day file, or, with a prefix to its calls, one of checkpoints.
 type diskFile struct {
 	audit.File
-	disk *disk
+	disk   *disk
+	prefix string
 }
 
 func (f *diskFile) Write(p []byte) (int, error) {
-	if fault, failing := f.disk.call("write"); failing {
+	if fault, failing := f.disk.call(f.prefix + "write"); failing {
 		n, err := f.File.Write(p[:min(fault.part, len(p))])
 		if err != nil {
 			return n, err
@@ -120,21 +128,21 @@ func (f *diskFile) Write(p []byte) (int, error) {
 }
 
 func (f *diskFile) Sync() error {
-	if fault, failing := f.disk.call("fsync"); failing {
+	if fault, failing := f.disk.call(f.prefix + "fsync"); failing {
 		return fault.err
 	}
 	return f.File.Sync()
 }
 
 func (f *diskFile) Truncate(size int64) error {
-	if fault, failing := f.disk.call("cut"); failing {
+	if fault, failing := f.disk.call(f.prefix + "cut"); failing {
 		return fault.err
 	}
 	return f.File.Truncate(size)
 }
 
 func (f *diskFile) Close() error {
-	f.disk.call("close")
+	f.disk.call(f.prefix + "close")
 	return f.File.Close()
 }
 

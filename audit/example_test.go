@@ -33,7 +33,7 @@ func ExampleOpen() {
 	if err := trail.Close(); err != nil {
 		log.Fatal(err)
 	}
-	report, err := audit.Verify(ctx, dir)
+	report, err := audit.Verify(ctx, dir, audit.VerifyConfig{})
 	fmt.Println(report.Records, "records,", len(report.Open), "open, error:", err)
 	// Output: 5 records, 0 open, error: <nil>
 }

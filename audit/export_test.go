@@ -9,13 +9,23 @@ import (
 // The seams: see Config.
 type File = file
 
-func WithWrap(cfg Config, wrap func(File) File) Config {
+func WithWrap(cfg Config, wrap func(name string, f File) File) Config {
 	cfg.wrap = wrap
 	return cfg
 }
 
 func WithFolderSync(cfg Config, wrap func(sync func() error) func() error) Config {
 	cfg.wrapSync = wrap
+	return cfg
+}
+
+func WithMonotonic(cfg Config, monotonic func() time.Duration) Config {
+	cfg.monotonic = monotonic
+	return cfg
+}
+
+func WithFreeBytes(cfg Config, free func() (int64, error)) Config {
+	cfg.freeBytes = func(*folder) (int64, error) { return free() }
 	return cfg
 }
 

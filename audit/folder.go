@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,8 +16,17 @@ import (
 type folder struct {
 	path  string
 	dir   *os.File
-	id    fileID       // of dir; zero if it is open for reading only
-	fsync func() error // of dir
+	id    fileID                         // of dir; zero if it is open for reading only
+	fsync func() error                   // of dir
+	wrap  func(name string, f file) file // what tests put in; nil if nothing
+}
+
+// wrapped returns the file as the log uses it.
+func (d *folder) wrapped(name string, f file) file {
+	if d.wrap == nil {
+		return f
+	}
+	return d.wrap(name, f)
 }
 
 // openFolder makes the folder if it is missing, refuses one that others could
@@ -158,36 +165,12 @@ func checkFile(f *os.File, write bool) error {
 	return nil
 }
 
-// The names of day files: audit_YYYYMMDD.jsonl, the date in UTC.
-const (
-	dayPrefix = "audit_"
-	daySuffix = ".jsonl"
-	dayLayout = "20060102"
-)
-
-// isDayFile reports whether name is that of a day file.
-func isDayFile(name string) bool {
-	date, ok1 := strings.CutPrefix(name, dayPrefix)
-	date, ok2 := strings.CutSuffix(date, daySuffix)
-	_, err := parseDay(date)
-	return ok1 && ok2 && err == nil
-}
-
-// list returns the names of the day files, oldest first, and whether there is
-// evidence of an earlier log here.
-func (d *folder) list() (days []string, evidence bool, err error) {
-	entries, err := d.dir.ReadDir(-1)
-	if err != nil {
-		return nil, false, fmt.Errorf("folder %q: %w", d.path, err)
+// freeBytes returns how much this process may still write in the folder's file
+// system.
+func (d *folder) freeBytes() (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(d.dir.Fd()), &st); err != nil {
+		return 0, err
 	}
-	for _, e := range entries {
-		switch name := e.Name(); {
-		case isDayFile(name):
-			days = append(days, name)
-		case strings.Contains(name, tornMark):
-			evidence = true
-		}
-	}
-	slices.Sort(days)
-	return days, evidence, nil
+	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:gosec,unconvert // the types differ between systems
 }

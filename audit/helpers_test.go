@@ -15,10 +15,11 @@ import (
 	"tollbook/audit"
 )
 
-// A clock stands still until a test sets it. Safe for concurrent use.
+// A clock stands still until a test moves it. Safe for concurrent use.
 type clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu   sync.Mutex
+	now  time.Time
+	mono time.Duration // moves with now, unless now is set
 }
 
 func newClock(at string) *clock {
@@ -39,6 +40,20 @@ func (c *clock) Add(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
+	c.mono += d
+}
+
+// Set moves the clock as an operator does, without time passing.
+func (c *clock) Set(by time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(by)
+}
+
+func (c *clock) Monotonic() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mono
 }
 
 const noon = "2026-03-01T12:00:00Z"
@@ -64,7 +79,8 @@ func start(t *testing.T, dir string, change ...func(*audit.Config)) *trail {
 func open(t *testing.T, dir string, change ...func(*audit.Config)) (*trail, error) {
 	t.Helper()
 	tr := &trail{t: t, clock: newClock(noon), ticks: make(chan time.Time)}
-	cfg := audit.WithTicks(audit.Config{Dir: dir, Now: tr.clock.Now, MaxWait: time.Minute}, tr.ticks)
+	cfg := audit.WithTicks(audit.Config{Dir: dir, MaxWait: time.Minute}, tr.ticks)
+	at(tr.clock)(&cfg)
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -77,7 +93,10 @@ func open(t *testing.T, dir string, change ...func(*audit.Config)) (*trail, erro
 }
 
 func at(c *clock) func(*audit.Config) {
-	return func(cfg *audit.Config) { cfg.Now = c.Now }
+	return func(cfg *audit.Config) {
+		cfg.Now = c.Now
+		*cfg = audit.WithMonotonic(*cfg, c.Monotonic)
+	}
 }
 
 func maxWait(d time.Duration) func(*audit.Config) {
@@ -197,7 +216,7 @@ func reason(s string) func(*audit.Record) bool {
 // verify fails the test unless the trail in dir is good.
 func verify(t *testing.T, dir string) *audit.Report {
 	t.Helper()
-	report, err := audit.Verify(context.Background(), dir)
+	report, err := audit.Verify(context.Background(), dir, audit.VerifyConfig{})
 	if err != nil {
 		t.Fatalf("Verify: %v", err)
 	}
@@ -211,8 +230,8 @@ func copyDir(t *testing.T, dir string) string {
 	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range dayFiles(t, to) {
-		if err := os.Chmod(name, 0o600); err != nil {
+	for name := range contents(t, to) {
+		if err := os.Chmod(filepath.Join(to, name), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

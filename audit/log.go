@@ -42,20 +42,50 @@ type Config struct {
 	Durability Durability
 	// MaxWait is the longest that a record is waited for; 0 means 2 s.
 	MaxWait time.Duration
+	// MinFree is how many bytes must be free in the folder's file system for
+	// new requests to be recorded; 0 means that it is not asked.
+	MinFree int64
+	// SigningKey signs the checkpoints. The zero key stands for one that is made
+	// with the log and kept in its folder.
+	SigningKey SigningKey
 	// Start is the metadata of this run's `start` record.
 	Start Object
 	// OnState is called by the writer when the trail becomes unavailable, with
 	// the cause, and when it is available again, with nil. It must not call
 	// the Log. May be nil.
 	OnState func(error)
+	// OnCheckpoint is called by the writer with each signed checkpoint that goes
+	// into the history: once a minute, at midnight and at the end. Copies of it
+	// elsewhere are what the trail can later be held against. It must not call
+	// the Log. May be nil.
+	OnCheckpoint func(note string)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 
 	// What tests put in: faults of the files and of the folder's fsync, and the
 	// clock of once a second.
-	wrap     func(file) file
-	wrapSync func(sync func() error) func() error
-	ticks    <-chan time.Time
+	wrap      func(name string, f file) file
+	wrapSync  func(sync func() error) func() error
+	ticks     <-chan time.Time
+	monotonic func() time.Duration         // since any moment; never set
+	freeBytes func(*folder) (int64, error) // in the file system
+}
+
+// defaults fills in what is not set.
+func (cfg *Config) defaults() {
+	if cfg.MaxWait == 0 {
+		cfg.MaxWait = defaultMaxWait
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.monotonic == nil {
+		began := time.Now()
+		cfg.monotonic = func() time.Duration { return time.Since(began) }
+	}
+	if cfg.freeBytes == nil {
+		cfg.freeBytes = (*folder).freeBytes
+	}
 }
 
 const (
@@ -73,6 +103,8 @@ type Log struct {
 	dir    *folder
 	logID  string
 	bootID string
+	// verifierKey verifies the checkpoints of this run.
+	verifierKey string
 
 	mu      sync.Mutex
 	queue   []*entry
@@ -80,6 +112,7 @@ type Log struct {
 	since   time.Time // when the running commit or fsync began; zero if none runs
 	fault   error     // why the last commit failed; nil if it did not
 	broken  bool      // the fault is for good
+	low     error     // why no new request is taken though all can be written
 	closing bool
 	head    Head // of the last durable line
 
@@ -91,24 +124,23 @@ type Log struct {
 
 	refusals refusals
 	writer   writer
+	seal     sealer
 }
 
-// Open opens the log in cfg.Dir, or begins one there. It cuts a torn tail, whose
-// bytes are kept beside, closes the requests that an earlier run left open, and
-// writes this run's `start` record; all that is durable when Open returns. It
-// refuses a folder that another process has open, that others could write to, or
-// whose newest file is damaged.
+// Open opens the log in cfg.Dir, or begins one there. It goes on from the newest
+// checkpoint: it cuts a torn tail, whose bytes are kept beside, closes the
+// requests that an earlier run left open, writes this run's `start` record and
+// signs all that; it is durable when Open returns. How long that takes does not
+// depend on the size of the log. It refuses a folder that another process has
+// open, that others could write to, whose key is missing or another, or whose
+// end is damaged.
 func Open(cfg Config) (_ *Log, err error) {
-	if cfg.MaxWait == 0 {
-		cfg.MaxWait = defaultMaxWait
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
+	cfg.defaults()
 	dir, err := openFolder(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
+	dir.wrap = cfg.wrap
 	if cfg.wrapSync != nil {
 		dir.fsync = cfg.wrapSync(dir.fsync)
 	}
@@ -121,6 +153,7 @@ func Open(cfg Config) (_ *Log, err error) {
 	if err := l.recover(); err != nil {
 		return nil, errors.Join(fmt.Errorf("audit: %w", err), l.abandon())
 	}
+	l.lookForRoom()
 	go l.run()
 	return l, nil
 }
@@ -180,14 +213,25 @@ func systemRecord(reason string, metadata Object) *Record {
 	return &Record{EventType: EventSystem, Phase: System, Reason: reason, Metadata: metadata}
 }
 
-// Err says why the trail can't be written now; nil if it can.
+// Err says why no new request can be recorded now; nil if one can.
 func (l *Log) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.unavailable()
+	return l.closed()
 }
 
-// unavailable is Err with the lock held.
+// closed says why no new request is taken, with the lock held.
+func (l *Log) closed() error {
+	if err := l.unavailable(); err != nil {
+		return err
+	}
+	if l.low != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, l.low)
+	}
+	return nil
+}
+
+// unavailable says why nothing can be written, with the lock held.
 func (l *Log) unavailable() error {
 	switch {
 	case l.fault != nil:
@@ -215,6 +259,10 @@ func (l *Log) Head() Head {
 
 // ID returns the log's id: 32 hex digits, made with its first record.
 func (l *Log) ID() string { return l.logID }
+
+// VerifierKey returns the public key that this run's checkpoints verify with, in
+// the encoding of a note's verifier key.
+func (l *Log) VerifierKey() string { return l.verifierKey }
 
 // Close writes what is still queued and the `stop` record, makes all durable and
 // gives the folder up. Exchanges that are still open stay so: the next start

@@ -54,15 +54,19 @@ func TestAFolderIsFsyncedAfterANewFile(t *testing.T) {
 	t.Parallel()
 	disk, clock := new(disk), newClock(noon)
 	tr := start(t, t.TempDir(), disk.under, at(clock), inOS)
-	if want := "write fsync folder "; disk.calls() != want {
+	// The key and a checkpoint of nothing come first, a checkpoint of all last.
+	const seal = "cp-write cp-fsync cp-close "
+	if want := seal + seal + "folder write fsync folder " + seal; disk.calls() != want {
 		t.Errorf("got %q at the first start, want %q", disk.calls(), want)
 	}
 	disk.note("|")
 	tr.begin("r1")
 	clock.Add(24 * time.Hour)
 	tr.begin("r2")
-	// The old file is made durable before the new one exists.
-	if _, got, _ := strings.Cut(disk.calls(), "|"); got != "write fsync cut close write fsync folder " {
+	// The old file is made durable and sealed before the new one exists, and the
+	// checkpoint has its name for good before the history has it.
+	want := "write fsync " + seal + "folder " + seal + "folder cut close write fsync folder "
+	if _, got, _ := strings.Cut(disk.calls(), "|"); got != want {
 		t.Errorf("got %q over midnight", got)
 	}
 }
@@ -75,8 +79,8 @@ func TestDurabilityOSFsyncsOnceASecond(t *testing.T) {
 	disk.note("|")
 	tr.tick()
 	tr.tick()
-	if _, got, _ := strings.Cut(disk.calls(), "|"); got != "fsync " {
-		t.Errorf("got %q on two ticks after one write, want one fsync", got)
+	if _, got, _ := strings.Cut(disk.calls(), "|"); got != "fsync cp-write cp-fsync cp-close " {
+		t.Errorf("got %q on two ticks after one write, want one fsync and one checkpoint", got)
 	}
 }
 

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,11 @@ func (l *Log) submit(r *Record) (*entry, error) {
 	e.waited = true
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.unavailable(); err != nil {
+	err = l.unavailable()
+	if r.Phase == Received {
+		err = l.closed()
+	}
+	if err != nil {
 		if !l.broken && !l.closing && r.Phase != Received {
 			l.retryLater(e)
 		}
@@ -159,17 +164,25 @@ func (l *Log) take() []*entry {
 // settle tells each of the batch what became of it, and queues the records that
 // this makes necessary.
 func (l *Log) settle(batch []*entry, err error) {
-	if changed := l.settleAll(batch, err); changed && l.OnState != nil {
-		l.OnState(err)
+	l.mu.Lock()
+	before := l.stateOf()
+	l.settleAll(batch, err)
+	after := l.stateOf()
+	l.mu.Unlock()
+	l.tellState(before, after)
+}
+
+// stateOf says why no new request is taken, for OnState, with the lock held.
+func (l *Log) stateOf() error { return cmp.Or(l.fault, l.low) }
+
+func (l *Log) tellState(before, after error) {
+	if (before == nil) != (after == nil) && l.OnState != nil {
+		l.OnState(after)
 	}
 }
 
-// settleAll reports whether the trail has become unavailable or available again.
-func (l *Log) settleAll(batch []*entry, err error) (changed bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (l *Log) settleAll(batch []*entry, err error) {
 	l.since = time.Time{}
-	changed = (l.fault == nil) != (err == nil)
 	l.fault = err
 	if err != nil && !errors.Is(err, errNoRoom) && !l.broken {
 		l.broken = true
@@ -184,7 +197,6 @@ func (l *Log) settleAll(batch []*entry, err error) (changed bool) {
 	if l.broken {
 		l.failQueue()
 	}
-	return changed
 }
 
 func (l *Log) settleOne(e *entry, err error) {

@@ -1,8 +1,6 @@
 package audit
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 )
@@ -11,65 +9,52 @@ import (
 // what this run has to say first. It ends with commits like any other, so that a
 // run that dies in it leaves what the next start can read.
 func (l *Log) recover() error {
-	days, evidence, err := l.dir.list()
+	found, err := l.dir.inventory()
 	if err != nil {
 		return err
 	}
-	if len(days) == 0 && evidence {
-		return fmt.Errorf("folder %q holds evidence of an earlier log but none of its day files: "+
-			"bring them back, or name another folder", l.dir.path)
-	}
-	tail, err := l.readNewest(days)
+	newest, err := l.identify(found)
 	if err != nil {
 		return err
 	}
-	first, err := l.repair(tail)
+	t, err := readTail(l.dir, found, newest)
 	if err != nil {
 		return err
 	}
-	if err := l.adopt(tail); err != nil {
+	h, err := l.readHistory(found, newest)
+	if err != nil {
 		return err
 	}
-	return l.commitNow(append(first, systemRecord("start", l.Start)))
+	first, err := l.repair(t, h)
+	if err != nil {
+		return err
+	}
+	if err := l.takeOver(t, h, found); err != nil {
+		return err
+	}
+	if step := l.steppedBack(t); step != nil {
+		first = append(first, step)
+	}
+	if err := l.commitNow(append(first, systemRecord(reasonStart, l.Start))); err != nil {
+		return err
+	}
+	l.writer.anchor = l.writer.seg.size // nothing is open
+	return l.sealNow(false)
 }
 
-// readNewest reads the newest day file. If a run died before it could write the
-// first line of it, the file before has the end of the chain.
-func (l *Log) readNewest(days []string) (*tail, error) {
-	t := &tail{follower: newFollower()}
-	if len(days) == 0 {
-		return t, nil
-	}
-	newest := len(days) - 1
-	if err := t.read(l.dir, days, newest); err != nil {
-		return nil, err
-	}
-	if t.records == 0 && newest > 0 {
-		before := &tail{follower: newFollower()}
-		if err := before.read(l.dir, days, newest-1); err != nil {
-			return nil, err
-		}
-		if before.torn != nil {
-			return nil, fmt.Errorf("%s is damaged at byte %d and a later day file exists: %w",
-				before.name, before.good, before.torn)
-		}
-		before.name, before.previous = t.name, days[newest-1]
-		before.good, before.size, before.torn, before.data = 0, t.size, t.torn, t.data
-		t = before
-	}
-	return t, t.findOpen(l.dir, days)
-}
-
-// repair makes the file that is kept what the lines say, and returns the records
-// that tell of it.
-func (l *Log) repair(t *tail) ([]*Record, error) {
+// repair makes the files that are kept what their lines say, and returns the
+// records that tell of it.
+func (l *Log) repair(t *tail, h *history) ([]*Record, error) {
 	var first []*Record
-	if t.size > t.good {
-		cut, err := l.cut(t)
+	for _, c := range []*cut{h.cut(), t.cut()} {
+		if c == nil {
+			continue
+		}
+		r, err := l.cut(c)
 		if err != nil {
 			return nil, err
 		}
-		first = append(first, cut)
+		first = append(first, r)
 	}
 	if t.unclean() {
 		if err := l.rewrite(t); err != nil {
@@ -80,11 +65,6 @@ func (l *Log) repair(t *tail) ([]*Record, error) {
 		first = append(first, interrupted(t.open[seq], seq))
 	}
 	return first, nil
-}
-
-// unclean reports whether the last run ended without its `stop` record.
-func (t *tail) unclean() bool {
-	return t.last != nil && (t.last.Phase != System || t.last.Reason != "stop")
 }
 
 // interrupted closes a request that a run left open. Of one whose own record was
@@ -98,22 +78,45 @@ func interrupted(received *Record, seq int64) *Record {
 	return r
 }
 
-// adopt takes the end of the chain over, and the newest day file.
-func (l *Log) adopt(t *tail) (err error) {
-	l.logID = t.logID
-	if l.logID == "" {
-		l.logID = newID()
+// steppedBack tells that the clock is behind what the last run wrote.
+func (l *Log) steppedBack(t *tail) *Record {
+	if t.last == nil {
+		return nil
 	}
+	now := l.Now()
+	if step := now.Sub(t.last.Timestamp); step <= -clockTolerance {
+		return clockStep(t.last.Timestamp, now, step)
+	}
+	return nil
+}
+
+// takeOver goes on with the end of the chain, the tree, and the newest files.
+func (l *Log) takeOver(t *tail, h *history, found *inventory) (err error) {
 	l.head = t.head
-	l.writer = writer{head: t.head, previous: t.previous, open: make(map[int64]struct{})}
+	l.writer = writer{
+		head: t.head, tree: t.tree, open: make(map[int64]struct{}), today: dayOf(l.Now()),
+		wall: l.Now(), mono: l.monotonic(),
+	}
+	w := &l.writer
 	for seq := range t.open {
-		l.writer.open[seq] = struct{}{}
+		w.open[seq] = struct{}{}
 	}
+	l.seal.day, l.seal.made, l.seal.size = w.today, false, 0
 	if t.name != "" {
-		l.writer.day = dayOfFile(t.name)
-		l.writer.seg, err = openSegment(l.dir, t.name, false, l.wrap)
+		w.today = dayOfFile(t.name)
+		w.previous = found.before(t.name)
+		if w.seg, err = openSegment(l.dir, t.name, false); err != nil {
+			return err
+		}
+		w.anchor = w.seg.size
 	}
-	return err
+	if h.name != "" {
+		w.today = max(w.today, dayOfHistory(h.name))
+	}
+	if l.seal.day = w.today; h.name == w.today.historyName() {
+		l.seal.made, l.seal.size = true, h.good
+	}
+	return nil
 }
 
 // commitNow writes the records while no writer runs yet, in commits of the usual
@@ -131,47 +134,3 @@ func (l *Log) commitNow(records []*Record) error {
 	}
 	return l.faultNow()
 }
-
-// A tail is the newest day file as start reads it.
-type tail struct {
-	*follower
-	name     string
-	previous string // name of the day file before, "" if there is none
-	data     []byte // the file's bytes
-	good     int64  // offset after the last good line
-	size     int64
-	torn     error // why what lies behind is no good; nil if nothing does
-}
-
-// findOpen looks up the requests that were open when the day began, in the files
-// before it.
-func (t *tail) findOpen(dir *folder, days []string) error {
-	missing := 0
-	for _, received := range t.open {
-		if received == nil {
-			missing++
-		}
-	}
-	for i := len(days) - 1; i >= 0 && missing > 0; i-- {
-		if days[i] >= t.name {
-			continue
-		}
-		err := eachLine(dir, days[i], func(line []byte, _ int64) error {
-			r, err := Parse(line)
-			if err != nil {
-				return err
-			}
-			if received, isOpen := t.open[r.Seq]; isOpen && received == nil && r.Phase == Received {
-				t.open[r.Seq] = r
-				missing--
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("%s: %w", days[i], err)
-		}
-	}
-	return nil
-}
-
-var errDamaged = errors.New("the trail is damaged and this is not what a crash leaves")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -121,12 +122,13 @@ func TestAnEndCutAtAnyByteIsRepaired(t *testing.T) {
 	if testing.Short() {
 		step = 16
 	}
+	base := copyDir(t, tr.Dir)
 	for half, size := range []int{from, (from + len(data)) / 2} {
 		to := []int{(from + len(data)) / 2, len(data) + 1}[half]
 		t.Run(strconv.Itoa(half), func(t *testing.T) {
 			t.Parallel()
 			for ; size < to; size += step {
-				cutAt(t, name, data[:size])
+				cutAt(t, base, name, data[:size])
 			}
 		})
 	}
@@ -134,9 +136,9 @@ func TestAnEndCutAtAnyByteIsRepaired(t *testing.T) {
 
 // cutAt starts on a file of these bytes and checks that all that is cut is the
 // line without end, and that each request is closed once.
-func cutAt(t *testing.T, name string, data []byte) {
+func cutAt(t *testing.T, base, name string, data []byte) {
 	t.Helper()
-	dir := t.TempDir()
+	dir := copyDir(t, base)
 	good := bytes.LastIndexByte(data, '\n') + 1
 	write(t, filepath.Join(dir, name), data[:good])
 	open := where(records(t, dir), phase(audit.Received))
@@ -165,7 +167,6 @@ func TestGarbageAtTheEndIsCutAndKept(t *testing.T) {
 		"empty lines":          "\n\n",
 		"NULs, then a line":    strings.Repeat("\x00", 100) + "\n",
 		"half a line, NULs":    `{"timestamp":"2026` + strings.Repeat("\x00", 2000),
-		"a line of no log":     goldenSmall + "\n",
 		"longer than a line":   strings.Repeat("x", 2*audit.MaxLine),
 		"8 MiB":                strings.Repeat("x", 8<<20),
 		"a record, no newline": goldenSmall,
@@ -193,39 +194,100 @@ func TestALostPageIsCutWithAllThatFollows(t *testing.T) {
 	repaired(t, "lost page", dir, name, good, data[good:])
 }
 
+// The newest checkpoint of what killed leaves covers two lines. Behind it, what is
+// no line is torn; a line that does not follow is damage.
 func TestDamageIsRefusedAndNotTouched(t *testing.T) {
 	t.Parallel()
 	base := killed(t)
 	data := read(t, newest(t, base))
 	lines := bytes.SplitAfter(data, []byte("\n"))
-	at := len(lines[0]) + len(lines[1]) + 20 // within line 3
 	join := func(lines ...[]byte) []byte { return bytes.Join(lines, nil) }
-	flipped := func(to byte) []byte {
+	start, third := len(lines[0])+20, len(lines[0])+len(lines[1])
+	user := third + bytes.Index(data[third:], []byte("user_1")) + 5
+	put := func(at int, to byte) []byte {
 		b := bytes.Clone(data)
 		b[at] = to
 		return b
 	}
 	for what, damaged := range map[string][]byte{
-		"a flipped byte": flipped(data[at] ^ 1),
-		"a NUL":          flipped(0),
-		"a newline":      flipped('\n'),
-		"a line deleted": join(append([][]byte{lines[0], lines[1]}, lines[3:]...)...),
-		"a line doubled": join(append([][]byte{lines[0], lines[1], lines[2], lines[2]}, lines[3:]...)...),
-		"lines swapped":  join(append([][]byte{lines[0], lines[1], lines[3], lines[2]}, lines[4:]...)...),
-		"too much torn":  join(data, bytes.Repeat([]byte("x"), 8<<20+1)),
+		"a flipped byte before the checkpoint": put(start, data[start]^1),
+		"a NUL before the checkpoint":          put(start, 0),
+		"a newline before the checkpoint":      put(start, '\n'),
+		"another user":                         put(user, '2'),
+		"cut below the checkpoint":             data[:start],
+		"a line deleted":                       join(append([][]byte{lines[0], lines[1]}, lines[3:]...)...),
+		"a line doubled":                       join(append([][]byte{lines[0], lines[1], lines[2], lines[2]}, lines[3:]...)...),
+		"lines swapped":                        join(append([][]byte{lines[0], lines[1], lines[3], lines[2]}, lines[4:]...)...),
+		"a line of another log":                join(data, []byte(goldenSmall+"\n")),
+		"too much torn":                        join(data, bytes.Repeat([]byte("x"), 8<<20+1)),
 	} {
-		dir := t.TempDir()
-		name := filepath.Join(dir, filepath.Base(newest(t, base)))
+		dir := copyDir(t, base)
+		name := newest(t, dir)
 		write(t, name, damaged)
+		before := contents(t, dir)
 		_, err := open(t, dir)
-		refused(t, err, filepath.Base(name), "line ", "damaged")
-		if got := contents(t, dir); len(got) != 1 || got[filepath.Base(name)] != string(damaged) {
+		refused(t, err, filepath.Base(name), "byte ", "damaged")
+		if !reflect.DeepEqual(contents(t, dir), before) {
 			t.Errorf("%s: the folder was changed", what)
 		}
-		if what == "a flipped byte" || what == "a NUL" {
-			refused(t, err, "line 3")
+	}
+}
+
+func TestFilesThatAreMissingOrPutBackAreRefused(t *testing.T) {
+	t.Parallel()
+	clock := newClock(noon)
+	tr := start(t, t.TempDir(), at(clock), inOS)
+	early := copyDir(t, tr.Dir)
+	tr.end(tr.begin("first"))
+	clock.Add(24 * time.Hour)
+	tr.end(tr.begin("tomorrow"))
+	tr.tick()
+	base := copyDir(t, tr.Dir)
+	tr.stop()
+	from := func(dir, name string) func(string) error {
+		return func(to string) error {
+			return os.WriteFile(filepath.Join(to, name), read(t, filepath.Join(dir, name)), 0o600)
 		}
 	}
+	removed := func(name string) func(string) error {
+		return func(dir string) error { return os.Remove(filepath.Join(dir, name)) }
+	}
+	other := start(t, t.TempDir())
+	other.stop()
+	for what, c := range map[string]struct {
+		change func(dir string) error
+		words  []string
+	}{
+		"no newest day":      {removed("audit_20260302.jsonl"), []string{"audit_20260302.jsonl", "missing"}},
+		"no checkpoint":      {removed("checkpoint"), []string{"without its checkpoint"}},
+		"no key":             {removed("signing.key"), []string{"without its signing.key"}},
+		"another key":        {from(other.Dir, "signing.key"), []string{"verify with the key", "another"}},
+		"another checkpoint": {from(other.Dir, "checkpoint"), []string{"does not verify"}},
+		"an old checkpoint":  {from(early, "checkpoint"), []string{"checkpoints_20260301.txt", "put back"}},
+		"an old checkpoint and no history": {func(dir string) error {
+			return errors.Join(from(early, "checkpoint")(dir), removed("checkpoints_20260301.txt")(dir))
+		}, []string{"goes on behind the newest checkpoint"}},
+		"a later day": {func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "audit_20260304.jsonl"), []byte(goldenSmall+"\n"), 0o600)
+		}, []string{"audit_20260304.jsonl"}},
+		"all but the key": {func(dir string) error {
+			return errors.Join(removed("checkpoint")(dir), removed("checkpoints_20260301.txt")(dir),
+				removed("audit_20260301.jsonl")(dir), removed("audit_20260302.jsonl")(dir))
+		}, []string{"without its checkpoint"}},
+	} {
+		dir := copyDir(t, base)
+		if err := c.change(dir); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		before := contents(t, dir)
+		_, err := open(t, dir, at(clock))
+		refused(t, err, c.words...)
+		if !reflect.DeepEqual(contents(t, dir), before) {
+			t.Errorf("%s: the folder was changed", what)
+		}
+	}
+	start(t, base, at(clock)).stop()
+	verify(t, base)
 }
 
 // Evidence that is there already, whole or begun, is what a repair leaves that
@@ -288,7 +350,14 @@ func TestRequestsOpenOverMidnightAreClosedWithTheirData(t *testing.T) {
 
 func TestRequestsWhoseDayWasMovedAwayAreClosedBySeq(t *testing.T) {
 	t.Parallel()
-	dir, clock := overMidnight(t, 3)
+	clock := newClock(noon)
+	tr := start(t, t.TempDir(), at(clock), inOS)
+	tr.beginMany(3)
+	clock.Add(24 * time.Hour)
+	tr.end(tr.begin("tomorrow"))
+	tr.tick() // a checkpoint in the new day
+	dir := copyDir(t, tr.Dir)
+	tr.stop()
 	if err := os.Remove(dayFiles(t, dir)[0]); err != nil {
 		t.Fatal(err)
 	}
@@ -388,13 +457,16 @@ func TestADayRecordWhoseOtherPartsAndDayBeforeAreGoneIsRefused(t *testing.T) {
 	data := read(t, newest(t, dir))
 	write(t, newest(t, dir), data[:bytes.IndexByte(data, '\n')+1])
 	_, err := open(t, dir, at(clock))
-	refused(t, err, filepath.Base(newest(t, dir)), "bring")
+	refused(t, err, "audit_20260301.jsonl", "missing")
 }
 
 func TestAFirstStartThatDiedBeforeItsFirstLineBeginsAgain(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"", `{"timestamp":`} {
 		dir := t.TempDir()
+		if err := unbegun(t, dir); err != nil {
+			t.Fatal(err)
+		}
 		name := filepath.Join(dir, "audit_20260301.jsonl")
 		write(t, name, []byte(bad))
 		start(t, dir).stop()

@@ -60,7 +60,7 @@ func (l *Log) Refuse(r *Record) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.unavailable() != nil || l.enqueue(e) != nil {
+	if l.closed() != nil || l.enqueue(e) != nil {
 		l.refusals.count(rec, now)
 	}
 }

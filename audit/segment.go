@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,7 +48,7 @@ type fileID struct{ dev, ino uint64 }
 
 // openSegment opens the day file for appending; made says that it must not be
 // there yet.
-func openSegment(dir *folder, name string, made bool, wrap func(file) file) (*segment, error) {
+func openSegment(dir *folder, name string, made bool) (*segment, error) {
 	flags := unix.O_WRONLY | unix.O_APPEND
 	if made {
 		flags |= unix.O_CREAT | unix.O_EXCL
@@ -59,10 +57,7 @@ func openSegment(dir *folder, name string, made bool, wrap func(file) file) (*se
 	if err != nil {
 		return nil, err
 	}
-	s := &segment{dir: dir, name: name, raw: raw, file: dataFile{raw}}
-	if wrap != nil {
-		s.file = wrap(s.file)
-	}
+	s := &segment{dir: dir, name: name, raw: raw, file: dir.wrapped(name, dataFile{raw})}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(raw.Fd()), &st); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), raw.Close())
@@ -103,19 +98,41 @@ func (s *segment) write(lines []byte, sync bool) error {
 
 // undo cuts back what a failed write left, if it failed for want of room.
 func (s *segment) undo(err error) error {
-	room := err == nil || errors.Is(err, io.ErrShortWrite) || errors.Is(err, unix.ENOSPC) ||
-		errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG)
+	s.allocated = s.size
+	return undoWrite(s.file, s.name, s.size, err)
+}
+
+// undoWrite cuts a file back to size if a write to it failed with err for want
+// of room. A short write has err nil.
+func undoWrite(f file, name string, size int64, err error) error {
 	if err == nil {
 		err = io.ErrShortWrite
 	}
-	if !room {
-		return fmt.Errorf("writing %s: %w", s.name, err)
+	if !noRoom(err) {
+		return fmt.Errorf("writing %s: %w", name, err)
 	}
-	if cut := s.file.Truncate(s.size); cut != nil {
-		return fmt.Errorf("cutting %s back after %w: %w", s.name, err, cut)
+	if cut := f.Truncate(size); cut != nil {
+		return fmt.Errorf("cutting %s back after %w: %w", name, err, cut)
 	}
-	s.allocated = s.size
-	return fmt.Errorf("writing %s: %w: %w", s.name, errNoRoom, err)
+	return fmt.Errorf("writing %s: %w: %w", name, errNoRoom, err)
+}
+
+// noRoom reports whether err, of a write or of making a file, is want of room.
+func noRoom(err error) bool {
+	for _, want := range []error{io.ErrShortWrite, unix.ENOSPC, unix.EDQUOT, unix.EFBIG} {
+		if errors.Is(err, want) {
+			return true
+		}
+	}
+	return false
+}
+
+// unlessNoRoom marks an error of making a file as errNoRoom if it is one.
+func unlessNoRoom(doing string, err error) error {
+	if noRoom(err) {
+		return fmt.Errorf("%s: %w: %w", doing, errNoRoom, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
 }
 
 // sync makes what was written durable. Once it has failed it returns that error
@@ -169,29 +186,3 @@ func (s *segment) close() error {
 
 // abandon closes a file whose state is unknown and leaves it as it is.
 func (s *segment) abandon() error { return s.file.Close() }
-
-// roomError reports whether err, from making a file, is want of room.
-func roomError(err error) bool {
-	var path *fs.PathError
-	return errors.As(err, &path) && (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT))
-}
-
-// A day counts from 1970-01-01 in UTC.
-type day int64
-
-func dayOf(t time.Time) day { return day(t.Unix() / 86400) }
-
-func (d day) fileName() string {
-	return dayPrefix + time.Unix(int64(d)*86400, 0).UTC().Format(dayLayout) + daySuffix
-}
-
-func parseDay(date string) (day, error) {
-	t, err := time.Parse(dayLayout, date)
-	return dayOf(t), err
-}
-
-// dayOfFile returns the day of a name that isDayFile takes.
-func dayOfFile(name string) day {
-	d, _ := parseDay(name[len(dayPrefix) : len(name)-len(daySuffix)])
-	return d
-}

@@ -1,238 +1,194 @@
 package audit
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"strconv"
-
-	"golang.org/x/sys/unix"
 )
 
-// tornMark is in the name of a file that holds what was cut from a day file:
-// the day file's name, the mark and the offset where it lay.
-const tornMark = ".torn-"
+var errDamaged = errors.New("the trail is damaged and this is not what a crash leaves: verify it, " +
+	"bring it back from a copy, or give it up with `tollbook audit quarantine`")
 
 // maxTorn is how many bytes at most may be cut as torn: two commits.
 const maxTorn = 2 * maxBatch
 
-// read follows the file's lines to the first bad byte, and decides whether what
-// follows is the torn end of a run that died or damage.
-func (t *tail) read(dir *folder, days []string, i int) error {
-	t.name = days[i]
-	if i > 0 {
-		t.previous = days[i-1]
-	}
-	data, err := readFile(dir, t.name)
-	if err != nil {
-		return err
-	}
-	t.data, t.size = data, int64(len(data))
-	for rest := data; len(rest) > 0 && t.torn == nil; {
-		line, after, terminated := bytes.Cut(rest, []byte("\n"))
-		if !terminated {
-			t.torn = errors.New("a line without end")
-			break
+// A tail is the end of a log as start reads it: from the newest checkpoint on,
+// and before that as far as is needed to know which requests are open.
+type tail struct {
+	*follower
+	tree
+	name    string // of the newest day file, "" if there is none
+	covered int64  // up to here the lines of name are the checkpoint's
+	good    int64  // offset in name after the last good line
+	size    int64  // of name
+	torn    error  // why what lies behind good is no good; nil if nothing does
+	group   int64  // where the group begins that the last line is of
+	limit   int64  // no line of name that begins here or later counts; -1: all do
+}
+
+// readTail reads the end of the log.
+func readTail(dir *folder, found *inventory, c *Checkpoint) (*tail, error) {
+	limit := int64(-1)
+	for {
+		t := &tail{follower: newFollower(), tree: *c.tree(), limit: limit}
+		t.logID = c.LogID
+		if err := t.read(dir, found, c); err != nil {
+			return nil, err
 		}
-		if _, t.torn = t.next(line, t.good == 0, t.previous); t.torn == nil {
-			t.good += int64(len(line)) + 1
-			rest = after
+		if !t.withinGroup() {
+			return t, t.findOpen(dir, found.days)
 		}
+		limit = t.group // which requests are open, only all parts of it say
 	}
-	if t.torn != nil {
-		if err := t.checkTorn(); err != nil {
+}
+
+// read follows the lines from the checkpoint's anchor to the end.
+func (t *tail) read(dir *folder, found *inventory, c *Checkpoint) error {
+	newer := found.days
+	for len(newer) > 0 && newer[0] <= c.File {
+		newer = newer[1:]
+	}
+	older := len(found.days) - len(newer)
+	switch there := older > 0 && found.days[older-1] == c.File; {
+	case len(newer) > 1:
+		return fmt.Errorf("%s begins after %s, where the newest checkpoint ends: %w", newer[1], c.File, errDamaged)
+	case c.Size == 0 && older > 0 && !there:
+		return fmt.Errorf("%s has lines that no checkpoint covers: %w", found.days[older-1], errDamaged)
+	case c.Size > 0 && !there:
+		return fmt.Errorf("%s, where the newest checkpoint ends, is missing: %w", c.File, errDamaged)
+	case there:
+		if err := t.readFile(dir, c, len(newer) > 0); err != nil {
 			return err
 		}
 	}
-	if t.withinDayRecord() {
-		return t.unbegun()
-	}
-	return t.checkBefore(dir)
-}
-
-// unbegun takes a file that ends before its `day` record does for one that no
-// line was written to: which requests are open, only all its parts say.
-func (t *tail) unbegun() error {
-	if t.torn == nil {
-		t.torn = errors.New("a day record without its other parts")
-	}
-	if t.previous == "" {
-		return fmt.Errorf("%s: %w: bring the day file before it back", t.name, t.torn)
-	}
-	t.good, t.records = 0, 0
-	return nil
-}
-
-// checkTorn refuses what no crash leaves: a crash spoils the end of what was
-// written last, an altered line has whole ones behind it.
-func (t *tail) checkTorn() error {
-	bad := t.data[t.good:]
-	place := fmt.Errorf("%s: line %d (byte %d, after seq %d): %w", t.name, t.records+1, t.good,
-		t.head.Seq, t.torn)
-	if len(bad) > maxTorn {
-		return fmt.Errorf("%w: %d bytes follow, more than one run writes at once: %w",
-			place, len(bad), errDamaged)
-	}
-	line, after, _ := bytes.Cut(bad, []byte("\n"))
-	if t.lostSector(bytes.IndexByte(line, 0)) {
+	if len(newer) == 0 {
 		return nil
 	}
-	for len(after) > 0 {
-		line, after, _ = bytes.Cut(after, []byte("\n"))
-		if _, err := Parse(line); err == nil {
-			return fmt.Errorf("%w: whole lines follow: %w", place, errDamaged)
-		}
-	}
-	return nil
+	return t.readNext(dir, newer[0])
 }
 
-// sector is the least that a disk writes at once, in bytes.
-const sector = 512
-
-// lostSector reports whether the NULs at this place behind the good lines are
-// what a power cut leaves of pages that never reached the disk: they end where
-// the file or a sector does. at is -1 if there are none.
-func (t *tail) lostSector(at int) bool {
-	if at < 0 {
-		return false
-	}
-	end := t.good + int64(at)
-	for end < t.size && t.data[end] == 0 {
-		end++
-	}
-	return end == t.size || end%sector == 0
-}
-
-// checkBefore compares the file's first line with the last of the file before.
-func (t *tail) checkBefore(dir *folder) error {
-	if t.previous == "" || t.good == 0 {
-		return nil
-	}
-	first, _, _ := bytes.Cut(t.data, []byte("\n"))
-	r, err := Parse(first)
+// readFile reads the file in which the checkpoint ends. ended says that a later
+// one exists, so that nothing may follow.
+func (t *tail) readFile(dir *folder, c *Checkpoint, ended bool) error {
+	f, err := dir.open(c.File, os.O_RDONLY)
 	if err != nil {
 		return err
-	}
-	last, err := lastLine(dir, t.previous)
-	if err != nil {
-		return fmt.Errorf("%s: %w", t.previous, err)
-	}
-	if HashLine(last) != r.PrevHash {
-		return fmt.Errorf("%s: line 1: prev_hash is not the hash of the last line of %s: %w",
-			t.name, t.previous, errDamaged)
-	}
-	return nil
-}
-
-// cut keeps what is torn in a file of its own and then takes it off the log. A
-// run that dies on the way leaves what can be cut again.
-func (l *Log) cut(t *tail) (*Record, error) {
-	bad := t.data[t.good:]
-	name, err := l.keepEvidence(t, bad)
-	if err != nil {
-		return nil, err
-	}
-	f, err := l.dir.open(t.name, unix.O_WRONLY)
-	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(f.Truncate(t.good), f.Sync(), f.Close()); err != nil {
-		return nil, fmt.Errorf("cutting %s back: %w", t.name, err)
-	}
-	sum := Hash(sha256.Sum256(bad))
-	return systemRecord("recovery", Object{
-		{"cause", String(t.torn.Error())},
-		{"cut_bytes", Int(int64(len(bad)))},
-		{"evidence", String(name)},
-		{"file", String(t.name)},
-		{"offset", Int(t.good)},
-		{"sha256", String(sum.String())},
-	}), nil
-}
-
-// keepEvidence writes the bytes to <file>.torn-<offset>, or finds them there. If
-// another repair at this offset has left other bytes, a number tells them apart.
-func (l *Log) keepEvidence(t *tail, bad []byte) (string, error) {
-	for n := 1; ; n++ {
-		name := t.name + tornMark + strconv.FormatInt(t.good, 10)
-		if n > 1 {
-			name = t.name + "." + strconv.Itoa(n) + tornMark + strconv.FormatInt(t.good, 10)
-		}
-		kept, err := readFile(l.dir, name)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return name, l.writeEvidence(name, bad)
-		case err != nil:
-			return "", err
-		case bytes.Equal(kept, bad):
-			return name, nil
-		case bytes.HasPrefix(bad, kept): // a repair died while it wrote this
-			return name, l.writeEvidence(name, bad)
-		}
-	}
-}
-
-func (l *Log) writeEvidence(name string, bad []byte) error {
-	f, err := l.dir.open(name, unix.O_WRONLY|unix.O_CREAT)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(bad, 0)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("keeping the torn end in %s: %w", name, err)
-	}
-	return l.dir.sync()
-}
-
-// rewrite writes the end of what is kept again in place and makes it durable:
-// after a failed fsync the kernel calls pages clean that never reached the disk.
-func (l *Log) rewrite(t *tail) error {
-	from := max(0, t.good-maxTorn)
-	if t.good == 0 {
-		return nil
-	}
-	f, err := l.dir.open(t.name, unix.O_WRONLY)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(t.data[from:t.good], from)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("writing the end of %s again: %w", t.name, err)
-	}
-	return l.dir.sync()
-}
-
-// lastLine reads the last line of a file, without its newline.
-func lastLine(dir *folder, name string) ([]byte, error) {
-	f, err := dir.open(name, os.O_RDONLY)
-	if err != nil {
-		return nil, err
 	}
 	defer f.Close()
-	end, err := f.Seek(0, io.SeekEnd)
+	size, err := sizeOf(f)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	buf := make([]byte, min(end, MaxLine+1))
-	if _, err := f.ReadAt(buf, end-int64(len(buf))); err != nil {
-		return nil, err
+	t.name, t.size, t.covered = c.File, size, c.Offset
+	switch {
+	case size < c.Offset:
+		return fmt.Errorf("%s ends at byte %d, before the newest checkpoint's %d: %w", t.name, size,
+			c.Offset, errDamaged)
+	case ended && size > c.Offset:
+		return fmt.Errorf("%s goes on behind the newest checkpoint (byte %d) and a later day file "+
+			"exists: %w", t.name, c.Offset, errDamaged)
+	case c.Offset > 0:
+		if err := t.readCovered(f, c); err != nil {
+			return err
+		}
 	}
-	line, terminated := bytes.CutSuffix(buf, []byte("\n"))
-	if !terminated {
-		return nil, errUnterminated
-	}
-	return line[bytes.LastIndexByte(line, '\n')+1:], nil
+	return t.lines(f, c.Offset, c.Offset == 0, "")
 }
 
-func readFile(dir *folder, name string) ([]byte, error) {
+// readCovered reads lines that the checkpoint covers: the last ones, which must
+// be those that were signed as far as whole subtrees show.
+func (t *tail) readCovered(f *os.File, c *Checkpoint) error {
+	anchor, err := findAnchor(f, c.Offset)
+	if err != nil {
+		return err
+	}
+	var leaves []Hash
+	err = scanLines(io.NewSectionReader(f, anchor, c.Offset-anchor), func(line []byte, at int64) error {
+		r, err := Parse(line)
+		if err == nil {
+			err = t.follow(r, HashLine(line), anchor+at == 0, "")
+		}
+		if err != nil {
+			return fmt.Errorf("%s: byte %d (after seq %d): %w: %w", t.name, anchor+at, t.head.Seq, err, errDamaged)
+		}
+		leaves = append(leaves, leafHash(line))
+		return nil
+	})
+	switch {
+	case errors.Is(err, errUnterminated), err == nil && t.withinGroup():
+		return fmt.Errorf("%s: no record ends at byte %d, where the newest checkpoint does: %w", t.name,
+			c.Offset, errDamaged)
+	case err != nil:
+		return err
+	case t.head.Seq != c.Size:
+		return fmt.Errorf("%s: seq %d ends at byte %d, where the newest checkpoint has %d: %w", t.name,
+			t.head.Seq, c.Offset, c.Size, errDamaged)
+	case !t.endsWith(leaves):
+		return fmt.Errorf("%s: the lines before byte %d (seq %d) are not those of the newest checkpoint: %w",
+			t.name, c.Offset, t.head.Seq, errDamaged)
+	}
+	t.good = c.Offset
+	return nil
+}
+
+// readNext reads the day file that was begun after the checkpoint.
+func (t *tail) readNext(dir *folder, name string) error {
 	f, err := dir.open(name, os.O_RDONLY)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	data, err := io.ReadAll(f)
-	return data, errors.Join(err, f.Close())
+	defer f.Close()
+	before := t.name
+	t.name, t.covered, t.good = name, 0, 0
+	if t.size, err = sizeOf(f); err != nil {
+		return err
+	}
+	return t.lines(f, 0, true, before)
+}
+
+// lines follows the lines behind the checkpoint to the first bad byte. What a
+// crash leaves are bytes that are no line; a line that does not follow from the
+// one before it is damage.
+func (t *tail) lines(f *os.File, from int64, firstOfFile bool, before string) error {
+	t.good = from
+	err := scanLines(io.NewSectionReader(f, from, t.size-from), func(line []byte, at int64) error {
+		if at += from; at == t.limit {
+			t.torn = errors.New("a record without its other parts")
+			return errStop
+		}
+		r, err := Parse(line)
+		if err != nil {
+			t.torn = err
+			return errStop
+		}
+		if within := t.withinGroup(); namesOpen(r) && !within {
+			t.group = at
+		}
+		if err := t.follow(r, HashLine(line), firstOfFile && at == from, before); err != nil {
+			return fmt.Errorf("%s: byte %d (after seq %d): %w: %w", t.name, at, t.head.Seq, err, errDamaged)
+		}
+		t.append(leafHash(line))
+		t.good = at + int64(len(line)) + 1
+		return nil
+	})
+	if errors.Is(err, errUnterminated) {
+		t.torn, err = errors.New("a line without end"), nil
+	}
+	if err != nil && !errors.Is(err, errStop) {
+		return err
+	}
+	if bad := t.size - t.good; t.torn != nil && bad > maxTorn {
+		return fmt.Errorf("%s: byte %d (after seq %d): %w, and %d bytes follow, more than one run writes "+
+			"at once: %w", t.name, t.good, t.head.Seq, t.torn, bad, errDamaged)
+	}
+	return nil
+}
+
+// errStop ends a scan that has seen enough.
+var errStop = errors.New("stop")
+
+// unclean reports whether the last run ended without its `stop` record.
+func (t *tail) unclean() bool {
+	return t.last != nil && (t.last.Phase != System || t.last.Reason != "stop")
 }

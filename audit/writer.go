@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,12 +13,19 @@ import (
 // the file that it is in.
 type writer struct {
 	seg      *segment
-	day      day    // of seg; it never goes back
+	today    day    // of writing; it never goes back. seg may still be of an earlier one
 	previous string // name of the day file before seg, "" if there is none
+	anchor   int64  // offset in seg of the last lines that name the open requests
 	head     Head
+	tree     tree
 	open     map[int64]struct{} // seqs of the requests that are not closed
 	buf      []byte
 	batch    []*entry
+	next     tree // the tree with the lines of buf
+
+	wall  time.Time     // when the clock was read last
+	mono  time.Duration // the same on the clock that is never set
+	ticks int           // since the last checkpoint in the history
 }
 
 // run writes what is queued until the log is closed or has failed. Nothing
@@ -59,27 +64,35 @@ func (l *Log) run() {
 }
 
 // commit writes the batch as one: all of it is durable, or none of it counts.
-func (l *Log) commit(batch []*entry) { l.settle(batch, l.write(batch)) }
-
-func (l *Log) write(batch []*entry) error {
-	w := &l.writer
+func (l *Log) commit(batch []*entry) {
 	l.busy()
 	now := l.Now()
-	if err := l.roll(dayOf(now)); err != nil {
+	batch = l.withClockStep(batch, now)
+	l.settle(batch, l.write(batch, now))
+}
+
+func (l *Log) write(batch []*entry, now time.Time) error {
+	w := &l.writer
+	if err := l.advance(now); err != nil {
 		return err
 	}
-	head, buf := w.head, w.buf[:0]
+	if err := l.roll(); err != nil {
+		return err
+	}
 	begun := w.seg.size == 0
-	if begun {
-		for _, e := range l.dayRecords() {
-			buf, head = appendTo(buf, e, now, head)
+	b := lineBuffer{buf: w.buf[:0], now: now, head: w.head, tree: w.next.copyOf(&w.tree)}
+	anchors := begun || w.seg.size-w.anchor >= openEvery
+	if anchors {
+		for _, e := range l.openRecords(begun) {
+			b.add(e)
 		}
 	}
 	for _, e := range batch {
-		buf, head = appendTo(buf, e, now, head)
+		b.add(e)
 	}
-	w.buf = buf[:0]
-	if err := w.seg.write(buf, l.Durability == Fsync || begun); err != nil {
+	w.buf = b.buf[:0]
+	at := w.seg.size
+	if err := w.seg.write(b.buf, l.Durability == Fsync || begun); err != nil {
 		return err
 	}
 	if begun {
@@ -87,18 +100,32 @@ func (l *Log) write(batch []*entry) error {
 			return err
 		}
 	}
-	w.head = head
+	if anchors {
+		w.anchor = at
+	}
+	w.head = b.head
+	w.tree, w.next = *b.tree, w.tree
 	w.track(batch)
 	return nil
 }
 
-// appendTo writes the entry's line, and returns the chain's new end.
-func appendTo(buf []byte, e *entry, now time.Time, head Head) ([]byte, Head) {
-	start := len(buf)
-	buf = e.appendLine(buf, now, head)
-	e.seq = head.Seq + 1
-	head = Head{Seq: e.seq, Hash: HashLine(buf[start:])}
-	return append(buf, '\n'), head
+// A lineBuffer puts lines together that follow each other.
+type lineBuffer struct {
+	buf  []byte
+	now  time.Time
+	head Head
+	tree *tree
+}
+
+// add writes the entry's line and gives the entry its seq.
+func (b *lineBuffer) add(e *entry) {
+	start := len(b.buf)
+	b.buf = e.appendLine(b.buf, b.now, b.head)
+	line := b.buf[start:]
+	e.seq = b.head.Seq + 1
+	b.head = Head{Seq: e.seq, Hash: HashLine(line)}
+	b.tree.append(leafHash(line))
+	b.buf = append(b.buf, '\n')
 }
 
 // track keeps the seqs of the requests that are open.
@@ -113,22 +140,38 @@ func (w *writer) track(batch []*entry) {
 	}
 }
 
-// roll begins a new day file when the day has changed. A clock that steps back
-// does not go back to an older file.
-func (l *Log) roll(today day) error {
-	w := &l.writer
-	if w.seg != nil && today <= w.day {
+// advance goes on to another day: the history of the day before ends with a
+// checkpoint of its last line. A clock that steps back does not bring a day back.
+func (l *Log) advance(now time.Time) error {
+	w, today := &l.writer, dayOf(now)
+	if today <= w.today {
 		return nil
 	}
-	if w.seg != nil && w.seg.size == 0 {
-		return w.rename(l, today)
-	}
-	if w.seg != nil { // or a power cut could leave the new file and not the old one's end
-		if err := w.seg.sync(); err != nil {
+	if w.seg != nil {
+		if err := l.sealNow(true); err != nil {
 			return err
 		}
 	}
-	next, err := openSegment(l.dir, today.fileName(), true, l.wrap)
+	w.today = today
+	l.seal.turn(today)
+	return nil
+}
+
+// roll begins a new day file when the day has changed.
+func (l *Log) roll() error {
+	w := &l.writer
+	if w.seg != nil && w.seg.name >= w.today.fileName() {
+		return nil
+	}
+	if w.seg != nil && w.seg.size == 0 {
+		return w.rename(l)
+	}
+	if w.seg != nil { // a new file may only follow one that is sealed to its end
+		if err := l.sealNow(false); err != nil {
+			return err
+		}
+	}
+	next, err := openSegment(l.dir, w.today.fileName(), true)
 	if err != nil {
 		return unlessNoRoom("beginning a day", err)
 	}
@@ -138,14 +181,14 @@ func (l *Log) roll(today day) error {
 			return errors.Join(fmt.Errorf("ending %s: %w", w.seg.name, err), next.close())
 		}
 	}
-	w.seg, w.day = next, today
+	w.seg, w.anchor = next, 0
 	return nil
 }
 
 // rename gives a file into which no line of its day could be written the name
 // of today. It does not overwrite: a file of that name is somebody's trail.
-func (w *writer) rename(l *Log, today day) error {
-	fd, name := int(l.dir.dir.Fd()), today.fileName()
+func (w *writer) rename(l *Log) error {
+	fd, name := int(l.dir.dir.Fd()), w.today.fileName()
 	var there unix.Stat_t
 	err := unix.Fstatat(fd, name, &there, unix.AT_SYMLINK_NOFOLLOW)
 	if err == nil {
@@ -157,135 +200,6 @@ func (w *writer) rename(l *Log, today day) error {
 	if err != nil {
 		return fmt.Errorf("renaming %s to %s: %w", w.seg.name, name, err)
 	}
-	w.seg.name, w.day = name, today
+	w.seg.name = name
 	return nil
-}
-
-func unlessNoRoom(doing string, err error) error {
-	if roomError(err) {
-		return fmt.Errorf("%s: %w: %w", doing, errNoRoom, err)
-	}
-	return fmt.Errorf("%s: %w", doing, err)
-}
-
-// maxOpenSeqs is how many seqs a `day` record can hold.
-const maxOpenSeqs = 1000
-
-// dayRecords makes the records that a day file begins with.
-func (l *Log) dayRecords() []*entry {
-	w := &l.writer
-	open := slices.Sorted(maps.Keys(w.open))
-	parts := max(1, (len(open)+maxOpenSeqs-1)/maxOpenSeqs)
-	entries := make([]*entry, 0, parts)
-	for part := range parts {
-		some := open[part*maxOpenSeqs : min(len(open), (part+1)*maxOpenSeqs)]
-		seqs := make([]Value, len(some))
-		for i, seq := range some {
-			seqs[i] = Int(seq)
-		}
-		before := Value{}
-		if w.previous != "" {
-			before = String(w.previous)
-		}
-		r := systemRecord("day", Object{
-			{"file_before", before},
-			{"open", List(seqs...)},
-			{"part", Int(int64(part + 1))},
-			{"parts", Int(int64(parts))},
-			{"tree_size", Int(w.head.Seq)},
-		})
-		r.LogID, r.BootID = l.logID, l.bootID
-		e := &entry{record: r}
-		e.encode(r)
-		entries = append(entries, e)
-	}
-	return entries
-}
-
-// tick does what is due once a second: it looks whether there is room again,
-// writes what was only counted, and in durability OS makes the file durable.
-func (l *Log) tick() {
-	switch fault := l.faultNow(); {
-	case l.hasFailed():
-	case fault != nil:
-		l.resume(fault)
-	default:
-		if batch := l.summaries(); len(batch) > 0 {
-			l.commit(batch)
-		}
-		if l.faultNow() == nil {
-			l.busy()
-			l.settle(nil, l.writer.seg.sync())
-		}
-	}
-}
-
-// busy notes that the disk is waited for, until settle: a hang is to be seen
-// whatever asked for the write.
-func (l *Log) busy() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.since = time.Now()
-}
-
-// resume tries to write again after the disk was full: a record of the fault
-// itself. What could not be written follows it.
-func (l *Log) resume(fault error) {
-	e, err := l.newEntry(systemRecord("fault", Object{{"cause", String(fault.Error())}}))
-	if err != nil {
-		return
-	}
-	batch := []*entry{e}
-	err = l.write(batch)
-	if errors.Is(err, errNoRoom) {
-		batch = nil // the fault is told once, when it is over
-	}
-	l.settle(batch, err)
-}
-
-// finish writes what is still to be written, and the `stop` record. Once the
-// log has failed for good it writes nothing more.
-func (l *Log) finish() error {
-	if fault := l.faultNow(); fault != nil && !l.hasFailed() {
-		l.resume(fault)
-	}
-	for batch := l.take(); len(batch) > 0; batch = l.take() {
-		l.commit(batch)
-	}
-	if l.faultNow() == nil {
-		stop, err := l.newEntry(systemRecord("stop", nil))
-		if err != nil {
-			return errors.Join(err, l.abandon())
-		}
-		l.commit(append(l.summaries(), stop))
-	}
-	if l.faultNow() != nil {
-		return l.abandon()
-	}
-	return errors.Join(l.writer.seg.close(), l.dir.close())
-}
-
-// abandon gives the folder up and leaves the file as it is. It returns why.
-func (l *Log) abandon() error {
-	var left error
-	if l.writer.seg != nil {
-		left = l.writer.seg.abandon()
-	}
-	return errors.Join(l.faultNow(), left, l.dir.close())
-}
-
-func (l *Log) hasFailed() bool {
-	select {
-	case <-l.failed:
-		return true
-	default:
-		return false
-	}
-}
-
-// faultNow says why the last commit failed, nil if it did not.
-func (l *Log) faultNow() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.fault
 }

@@ -1,0 +1,90 @@
+package audit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// maxHistory is the length of the longest file of checkpoints that start reads,
+// in bytes: a day has 1440, and a few for each restart.
+const maxHistory = 64 << 20
+
+// A history is the newest file of checkpoints as start reads it.
+type history struct {
+	name string // "" if there is none
+	good int64  // offset after the last whole note
+	size int64
+	torn error // why what lies behind is no good; nil if nothing does
+	last []byte
+}
+
+// readHistory reads the newest file of checkpoints. Its last note may be torn;
+// it may not be of a larger tree than the newest checkpoint, which is written
+// first: then that was put back.
+func (l *Log) readHistory(found *inventory, newest *Checkpoint) (*history, error) {
+	h := new(history)
+	if len(found.histories) == 0 {
+		return h, nil
+	}
+	h.name = found.histories[len(found.histories)-1]
+	if err := h.read(l.dir); err != nil {
+		return nil, err
+	}
+	if h.last == nil {
+		return h, nil
+	}
+	key, err := parseVerifierKey(l.verifierKey)
+	if err != nil {
+		return nil, err
+	}
+	c, _, err := openNote(h.last, key)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: the last checkpoint: %w: %w", h.name, err, errDamaged)
+	case c.LogID != newest.LogID:
+		return nil, fmt.Errorf("%s is of another log (%s): %w", h.name, c.LogID, errDamaged)
+	case c.Size > newest.Size:
+		return nil, fmt.Errorf("%s knows of %d lines and %s of %d: an older folder was put back: %w",
+			h.name, c.Size, checkpointName, newest.Size, errDamaged)
+	}
+	return h, nil
+}
+
+func (h *history) read(dir *folder) error {
+	f, err := dir.open(h.name, os.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	data, err := readAll(f, maxHistory)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	h.size = int64(len(data))
+	h.torn = scanNotes(bytes.NewReader(data), func(msg []byte, end int64) error {
+		text, _, _ := bytes.Cut(msg, []byte("\n\n"))
+		if _, err := ParseCheckpoint(string(text) + "\n"); err != nil {
+			return err
+		}
+		h.good, h.last = end, bytes.Clone(msg)
+		return nil
+	})
+	if bad := h.size - h.good; h.torn != nil && bad > int64(len(h.last))+noteGrowth {
+		return fmt.Errorf("%s: byte %d: %w, and %d bytes follow, more than one checkpoint: %w", h.name,
+			h.good, h.torn, bad, errDamaged)
+	}
+	return nil
+}
+
+// noteGrowth is by how much the next checkpoint can be longer than the last one:
+// one is torn at the most, since each is durable before the next is written.
+const noteGrowth = 1 << 10
+
+// cut returns what is torn, nil if nothing is.
+func (h *history) cut() *cut {
+	if h.size <= h.good {
+		return nil
+	}
+	return &cut{h.name, h.good, h.size, h.torn}
+}

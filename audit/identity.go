@@ -1,0 +1,146 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/sys/unix"
+)
+
+// identify finds out which log the folder holds and what signs it, and returns
+// its newest checkpoint. A folder without a log gets one: a key, unless it is
+// given, and a checkpoint of size 0, so that there are never records without a
+// checkpoint.
+func (l *Log) identify(found *inventory) (*Checkpoint, error) {
+	if found.newKey {
+		return nil, fmt.Errorf("folder %q holds %s: a rotation of the key did not end; "+
+			"run `tollbook audit rotate-key` again", l.dir.path, newKeyName)
+	}
+	key, err := l.signingKey(found)
+	if err != nil {
+		return nil, err
+	}
+	msg, err := readBounded(l.dir, checkpointName, maxNote)
+	switch missing := errors.Is(err, fs.ErrNotExist); {
+	case missing && found.blank() && !found.key:
+		return l.begin()
+	case missing:
+		return nil, fmt.Errorf("folder %q holds a log without its %s: bring that back, or name "+
+			"another folder: %w", l.dir.path, checkpointName, errDamaged)
+	case err != nil:
+		return nil, err
+	case key.none() && found.blank() && emptyCheckpoint(msg):
+		return l.begin() // the run that began it died before its key was there
+	case key.none():
+		return nil, fmt.Errorf("folder %q holds a log without its %s: bring that back, or give the key "+
+			"(TOLLBOOK_AUDIT_SIGNING_KEY)", l.dir.path, keyName)
+	}
+	return l.openNewest(msg, key)
+}
+
+func emptyCheckpoint(msg []byte) bool {
+	text, _, _ := strings.Cut(string(msg), "\n\n")
+	c, err := ParseCheckpoint(text + "\n")
+	return err == nil && c.Size == 0
+}
+
+// openNewest verifies the newest checkpoint.
+func (l *Log) openNewest(msg []byte, key SigningKey) (*Checkpoint, error) {
+	public, err := parseVerifierKey(key.VerifierKey())
+	if err != nil {
+		return nil, err
+	}
+	c, _, err := openNote(msg, public)
+	if err != nil {
+		return nil, fmt.Errorf("%s in folder %q does not verify with the key of this start (%s): %w",
+			checkpointName, l.dir.path, key.VerifierKey(), err)
+	}
+	return c, l.signAs(c.LogID, key, c)
+}
+
+// signAs takes over the log's id and what signs it.
+func (l *Log) signAs(logID string, key SigningKey, newest *Checkpoint) error {
+	signer, err := key.signer(logID)
+	if err != nil {
+		return err
+	}
+	l.logID, l.verifierKey = logID, key.verifierKey(origin(logID))
+	l.seal = sealer{dir: l.dir, signers: []note.Signer{signer}, last: newest}
+	return nil
+}
+
+// signingKey returns the key that is given or that of the folder; none if there
+// is neither. Two different ones are a mistake.
+func (l *Log) signingKey(found *inventory) (SigningKey, error) {
+	if !found.key {
+		return l.SigningKey, nil
+	}
+	own, err := l.dir.readKey(keyName)
+	if err != nil {
+		return SigningKey{}, err
+	}
+	if given := l.SigningKey; !given.none() && given.seed != own.seed {
+		return SigningKey{}, fmt.Errorf("the signing key that is given is not the one in %s of folder %q: "+
+			"to change keys run `tollbook audit rotate-key`", keyName, l.dir.path)
+	}
+	return own, nil
+}
+
+// readKey reads a key of the folder, which nobody but its group may read.
+func (d *folder) readKey(name string) (SigningKey, error) {
+	f, err := d.open(name, unix.O_RDONLY)
+	if err != nil {
+		return SigningKey{}, err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return SigningKey{}, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	if st.Mode&0o007 != 0 {
+		return SigningKey{}, fmt.Errorf("%s can be read by everyone: chmod 600 it", f.Name())
+	}
+	text, err := readAll(f, maxNote)
+	if err != nil {
+		return SigningKey{}, err
+	}
+	key, err := ParseSigningKey(strings.TrimSuffix(string(text), "\n"))
+	if err != nil {
+		return SigningKey{}, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return key, nil
+}
+
+// begin makes a new log. What it writes first is not there for the next start
+// until all of it is: with a key of its own when that has its name, else when the
+// checkpoint has.
+func (l *Log) begin() (*Checkpoint, error) {
+	logID, key := newID(), l.SigningKey
+	own := key.none()
+	if own {
+		key = newSigningKey(origin(logID))
+		if err := l.dir.writeTemp(keyName, []byte(key.Private()+"\n")); err != nil {
+			return nil, err
+		}
+	} else if of := key.logID(); of != "" {
+		return nil, fmt.Errorf("the signing key is that of log %s, which is not in folder %q: is its "+
+			"volume mounted? A new log takes a key that `tollbook audit key --new` prints", of, l.dir.path)
+	}
+	now := l.Now()
+	c := &Checkpoint{LogID: logID, Root: emptyRoot, Time: now, File: dayOf(now).fileName()}
+	if err := l.signAs(logID, key, nil); err != nil {
+		return nil, err
+	}
+	if _, err := l.seal.newest(c); err != nil {
+		return nil, err
+	}
+	if own {
+		if err := l.dir.rename(keyName+tempSuffix, keyName); err != nil {
+			return nil, err
+		}
+	}
+	return c, l.dir.sync()
+}

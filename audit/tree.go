@@ -1,0 +1,68 @@
+package audit
+
+import "math/bits"
+
+// A tree is the right edge of an RFC 6962 Merkle tree over the lines of a log:
+// all that is needed to go on from. The leaf of index i is the line of seq i+1.
+// The zero value is the empty tree. Not safe for concurrent use.
+type tree struct {
+	size int64
+	// edge has the roots of the perfect subtrees that the tree is made of, left
+	// to right, largest first: one for each bit that is set in size.
+	edge []Hash
+}
+
+// append adds a leaf, given by its [leafHash].
+func (t *tree) append(leaf Hash) {
+	for n := t.size; n&1 == 1; n >>= 1 {
+		last := len(t.edge) - 1
+		leaf = nodeHash(t.edge[last], leaf)
+		t.edge = t.edge[:last]
+	}
+	t.edge = append(t.edge, leaf)
+	t.size++
+}
+
+// root returns the tree's root (RFC 6962 §2.1).
+func (t *tree) root() Hash {
+	if t.size == 0 {
+		return emptyRoot
+	}
+	last := len(t.edge) - 1
+	root := t.edge[last]
+	for i := last - 1; i >= 0; i-- {
+		root = nodeHash(t.edge[i], root)
+	}
+	return root
+}
+
+// whole reports whether the edge has as many subtrees as the size asks for.
+func (t *tree) whole() bool { return t.size >= 0 && len(t.edge) == bits.OnesCount64(uint64(t.size)) }
+
+// endsWith checks the subtrees at the right end of the edge that lie wholly
+// within these leaves, the last of which is the tree's last.
+func (t *tree) endsWith(leaves []Hash) bool {
+	size := t.size
+	for i := len(t.edge) - 1; i >= 0; i-- {
+		width := size & -size
+		if width > int64(len(leaves)) {
+			break
+		}
+		var sub tree
+		from := len(leaves) - int(width)
+		for _, leaf := range leaves[from:] {
+			sub.append(leaf)
+		}
+		if sub.root() != t.edge[i] {
+			return false
+		}
+		leaves, size = leaves[:from], size-width
+	}
+	return true
+}
+
+// copyOf makes t a copy of other, in t's own memory, and returns it.
+func (t *tree) copyOf(other *tree) *tree {
+	t.size, t.edge = other.size, append(t.edge[:0], other.edge...)
+	return t
+}
