@@ -17,11 +17,11 @@ func (l *Log) recover() error {
 	if err != nil {
 		return err
 	}
-	t, err := readTail(l.dir, found, newest)
+	h, err := l.readHistory(found, newest)
 	if err != nil {
 		return err
 	}
-	h, err := l.readHistory(found, newest)
+	t, err := readTail(l.dir, found, newest)
 	if err != nil {
 		return err
 	}

@@ -261,7 +261,7 @@ func TestFilesThatAreMissingOrPutBackAreRefused(t *testing.T) {
 		"no newest day":      {removed("audit_20260302.jsonl"), []string{"audit_20260302.jsonl", "missing"}},
 		"no checkpoint":      {removed("checkpoint"), []string{"without its checkpoint"}},
 		"no key":             {removed("signing.key"), []string{"without its signing.key"}},
-		"another key":        {from(other.Dir, "signing.key"), []string{"verify with the key", "another"}},
+		"another key":        {from(other.Dir, "signing.key"), []string{"verify with the key", "not of this log"}},
 		"another checkpoint": {from(other.Dir, "checkpoint"), []string{"does not verify"}},
 		"an old checkpoint":  {from(early, "checkpoint"), []string{"checkpoints_20260301.txt", "put back"}},
 		"an old checkpoint and no history": {func(dir string) error {
