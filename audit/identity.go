@@ -6,16 +6,23 @@ import (
 	"io/fs"
 	"strings"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/sys/unix"
 )
 
 // identify finds out which log the folder holds and what signs it, and returns
-// its newest checkpoint. A folder without a log gets one: a key, unless it is
-// given, and a checkpoint of size 0, so that there are never records without a
-// checkpoint.
+// its newest checkpoint. A folder without a log gets one.
 func (l *Log) identify(found *inventory) (*Checkpoint, error) {
-	if found.newKey {
+	c, err := l.existing(found)
+	if err != nil || c != nil {
+		return c, err
+	}
+	return l.begin()
+}
+
+// existing returns the newest checkpoint of the log that the folder holds, nil
+// if it holds none.
+func (l *Log) existing(found *inventory) (*Checkpoint, error) {
+	if found.newKey && !l.rotating {
 		return nil, fmt.Errorf("folder %q holds %s: a rotation of the key did not end; "+
 			"run `tollbook audit rotate-key` again", l.dir.path, newKeyName)
 	}
@@ -26,14 +33,14 @@ func (l *Log) identify(found *inventory) (*Checkpoint, error) {
 	msg, err := readBounded(l.dir, checkpointName, maxNote)
 	switch missing := errors.Is(err, fs.ErrNotExist); {
 	case missing && found.blank() && !found.key:
-		return l.begin()
+		return nil, nil //nolint:nilnil // no log and no error
 	case missing:
 		return nil, fmt.Errorf("folder %q holds a log without its %s: bring that back, or name "+
 			"another folder: %w", l.dir.path, checkpointName, errDamaged)
 	case err != nil:
 		return nil, err
 	case key.none() && found.blank() && emptyCheckpoint(msg):
-		return l.begin() // the run that began it died before its key was there
+		return nil, nil //nolint:nilnil // the run that began it died before its key was there
 	case key.none():
 		return nil, fmt.Errorf("folder %q holds a log without its %s: bring that back, or give the key "+
 			"(TOLLBOOK_AUDIT_SIGNING_KEY)", l.dir.path, keyName)
@@ -68,7 +75,10 @@ func (l *Log) signAs(logID string, key SigningKey, newest *Checkpoint) error {
 		return err
 	}
 	l.logID, l.verifierKey = logID, key.verifierKey(origin(logID))
-	l.seal = sealer{dir: l.dir, signers: []note.Signer{signer}, last: newest}
+	l.signer, l.seal = signer, sealer{dir: l.dir, last: newest}
+	if !l.cosign.none() {
+		return l.cosignWith(l.cosign)
+	}
 	return nil
 }
 
@@ -114,7 +124,8 @@ func (d *folder) readKey(name string) (SigningKey, error) {
 	return key, nil
 }
 
-// begin makes a new log. What it writes first is not there for the next start
+// begin makes a new log: a key, unless it is given, and a checkpoint of no lines,
+// so that there are never records without a checkpoint. What it writes first is not there for the next start
 // until all of it is: with a key of its own when that has its name, else when the
 // checkpoint has.
 func (l *Log) begin() (*Checkpoint, error) {
@@ -134,7 +145,7 @@ func (l *Log) begin() (*Checkpoint, error) {
 	if err := l.signAs(logID, key, nil); err != nil {
 		return nil, err
 	}
-	if _, err := l.seal.newest(c); err != nil {
+	if _, err := l.seal.newest(c, l.signers()...); err != nil {
 		return nil, err
 	}
 	if own {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"golang.org/x/mod/sumdb/note"
 )
 
 // ErrUnavailable is wrapped by every error that says that a record could not be
@@ -69,6 +71,9 @@ type Config struct {
 	ticks     <-chan time.Time
 	monotonic func() time.Duration         // since any moment; never set
 	freeBytes func(*folder) (int64, error) // in the file system
+
+	rotating bool       // a new key may lie in the folder
+	cosign   SigningKey // signs too, from the first checkpoint on
 }
 
 // defaults fills in what is not set.
@@ -103,18 +108,21 @@ type Log struct {
 	dir    *folder
 	logID  string
 	bootID string
-	// verifierKey verifies the checkpoints of this run.
+	// signer signs the checkpoints of this run, which verifierKey verifies.
+	signer      note.Signer
 	verifierKey string
 
-	mu      sync.Mutex
-	queue   []*entry
-	retry   []*entry  // records that must still be written, before those of queue
-	since   time.Time // when the running commit or fsync began; zero if none runs
-	fault   error     // why the last commit failed; nil if it did not
-	broken  bool      // the fault is for good
-	low     error     // why no new request is taken though all can be written
-	closing bool
-	head    Head // of the last durable line
+	mu     sync.Mutex
+	queue  []*entry
+	retry  []*entry  // records that must still be written, before those of queue
+	since  time.Time // when the running commit or fsync began; zero if none runs
+	fault  error     // why the last commit failed; nil if it did not
+	broken bool      // the fault is for good
+	// cosigner signs too, while the key is rotated; nil otherwise.
+	cosigner note.Signer
+	low      error // why no new request is taken though all can be written
+	closing  bool
+	head     Head // of the last durable line
 
 	wake     chan struct{} // there is something in the queue
 	stop     chan struct{} // closed by Close

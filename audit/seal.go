@@ -13,12 +13,11 @@ import (
 // A sealer writes the checkpoints of a log to its folder. Only the writing
 // goroutine uses it.
 type sealer struct {
-	dir     *folder
-	signers []note.Signer
-	last    *Checkpoint // the newest on disk
-	day     day         // of the history that is being written; it never goes back
-	made    bool        // the history's file is there
-	size    int64       // of it
+	dir  *folder
+	last *Checkpoint // the newest on disk
+	day  day         // of the history that is being written; it never goes back
+	made bool        // the history's file is there
+	size int64       // of it
 }
 
 // newest replaces the newest checkpoint by c. The lines that c covers must be
@@ -26,8 +25,8 @@ type sealer struct {
 // the log must not be written again.
 //
 //	open checkpoint.tmp, write, fsync, rename to checkpoint
-func (s *sealer) newest(c *Checkpoint) ([]byte, error) {
-	msg, err := c.sign(s.signers)
+func (s *sealer) newest(c *Checkpoint, signers ...note.Signer) ([]byte, error) {
+	msg, err := c.sign(signers)
 	if err != nil {
 		return nil, fmt.Errorf("signing a checkpoint: %w", err)
 	}

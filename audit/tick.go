@@ -56,7 +56,7 @@ func (l *Log) sealNow(noted bool) error {
 	if !noted && l.seal.last.same(c) {
 		return nil
 	}
-	msg, err := l.seal.newest(c)
+	msg, err := l.seal.newest(c, l.signers()...)
 	if err != nil || !noted {
 		return err
 	}

@@ -13,14 +13,37 @@ type tree struct {
 }
 
 // append adds a leaf, given by its [leafHash].
-func (t *tree) append(leaf Hash) {
-	for n := t.size; n&1 == 1; n >>= 1 {
+func (t *tree) append(leaf Hash) { t.appendNodes(leaf, nil) }
+
+// appendNodes is append that tells, if made is not nil, of each perfect subtree
+// that is complete with the leaf: its level (0 is the leaf) and its index among
+// those of the level.
+func (t *tree) appendNodes(node Hash, made func(level int, index int64, node Hash)) {
+	level := 0
+	for n := t.size; ; n, level = n>>1, level+1 {
+		if made != nil {
+			made(level, n, node)
+		}
+		if n&1 == 0 {
+			break
+		}
 		last := len(t.edge) - 1
-		leaf = nodeHash(t.edge[last], leaf)
+		node = nodeHash(t.edge[last], node)
 		t.edge = t.edge[:last]
 	}
-	t.edge = append(t.edge, leaf)
+	t.edge = append(t.edge, node)
 	t.size++
+}
+
+// nodes tells of the perfect subtrees of the edge, as appendNodes does.
+func (t *tree) nodes(made func(level int, index int64, node Hash)) {
+	left := int64(0)
+	for i, size := 0, t.size; size > 0; i++ {
+		level := bits.Len64(uint64(size)) - 1
+		made(level, left>>level, t.edge[i])
+		left += 1 << level
+		size -= 1 << level
+	}
 }
 
 // root returns the tree's root (RFC 6962 §2.1).

@@ -88,9 +88,13 @@ func (t *trust) read(r *Record) error {
 const reasonRotated = "key_rotated"
 
 func sameKey(a, b string) bool {
-	ka, errA := parseVerifierKey(a)
-	kb, errB := parseVerifierKey(b)
-	return errA == nil && errB == nil && ka.same(kb)
+	k, err := parseVerifierKey(b)
+	return err == nil && sameKeys(a, k)
+}
+
+func sameKeys(a string, b verifierKey) bool {
+	k, err := parseVerifierKey(a)
+	return err == nil && k.same(b)
 }
 
 // check verifies the signatures of a checkpoint: that of the key in force, and,
@@ -108,17 +112,15 @@ func (t *trust) check(m *mark) error {
 		}
 		keys = append(keys, k)
 	}
-	if m.where == "" { // it may be of a time before a hand-over
-		for _, old := range t.signed {
-			k, _ := parseVerifierKey(old)
-			keys = append(keys, k)
-		}
+	for _, old := range t.signed {
+		k, _ := parseVerifierKey(old)
+		keys = append(keys, k)
 	}
 	_, by, err := openNote(m.msg, keys...)
 	switch {
 	case err != nil:
 		return err
-	case m.where == "":
+	case m.where == "": // it may be of a time before a hand-over
 		return nil
 	case countSignatures(m.msg) != len(by):
 		return errors.New("it has a signature of another key")
@@ -128,21 +130,23 @@ func (t *trust) check(m *mark) error {
 	return t.handOver(current, by)
 }
 
-// handOver notes who has signed, and which key is in force from now on.
+// handOver notes who has signed, and which key is in force from now on: one that
+// a record names and that has signed beside the one before it.
 func (t *trust) handOver(current verifierKey, by []verifierKey) error {
 	t.sign(t.current)
-	if len(by) == 1 {
-		return nil
-	}
-	for _, next := range t.next {
-		k, _ := parseVerifierKey(next)
-		if slices.ContainsFunc(by, k.same) && !k.same(current) {
-			t.current, t.next = next, nil
-			t.sign(next)
-			return nil
+	for _, k := range by {
+		is := func(key string) bool { return sameKeys(key, k) }
+		next := slices.IndexFunc(t.next, is)
+		switch {
+		case k.same(current) || slices.ContainsFunc(t.signed, is):
+		case next < 0:
+			return errors.New("it is signed with a key that no key_rotated record names")
+		default:
+			t.current, t.next = t.next[next], nil
+			t.sign(t.current)
 		}
 	}
-	return errors.New("it is signed with a key that no key_rotated record names")
+	return nil
 }
 
 func (t *trust) sign(key string) {

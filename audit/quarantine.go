@@ -1,0 +1,124 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrSound says that a log needs no quarantine: a start would take it.
+var ErrSound = errors.New("audit: the log can be started: there is nothing to quarantine")
+
+// Quarantine gives up a log that a start refuses: all its files are moved, as
+// they are, into a folder of their own inside cfg.Dir, and a new log is begun,
+// whose `quarantine` record tells of the old one, of why, and of who says so. It
+// returns the name of the folder. Nothing is moved if a start would take the log
+// (ErrSound), or refuse it for other reasons than what its files hold.
+func Quarantine(ctx context.Context, cfg Config, why string) (moved string, err error) {
+	cfg.defaults()
+	about, moved, err := setAside(cfg, why)
+	if err != nil {
+		return "", err
+	}
+	l, err := Open(cfg)
+	if err != nil {
+		return moved, err
+	}
+	return moved, errors.Join(l.Record(ctx, "quarantine", about), l.Close())
+}
+
+// setAside moves the files, and returns what there is to tell.
+func setAside(cfg Config, why string) (about Object, moved string, err error) {
+	d, err := openFolder(cfg.Dir)
+	if err != nil {
+		return nil, "", fmt.Errorf("audit: %w", err)
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	found, err := d.inventory()
+	if err != nil {
+		return nil, "", fmt.Errorf("audit: %w", err)
+	}
+	cause, err := examine(cfg, d, found)
+	switch {
+	case err != nil:
+		return nil, "", fmt.Errorf("audit: %w", err)
+	case cause == nil:
+		return nil, "", ErrSound
+	}
+	moved = quarantineMark + cfg.Now().UTC().Format("20060102T150405.000Z")
+	if err := d.moveInto(moved, found.files()); err != nil {
+		return nil, "", fmt.Errorf("audit: %w", err)
+	}
+	about = Object{
+		{"cause", String(cause.Error())},
+		{"folder", String(moved)},
+		{"why", String(why)},
+	}
+	for i, earlier := range found.quarantined {
+		about = append(about, Member{"earlier_" + strconv.Itoa(i+1), String(earlier)})
+	}
+	return about.with(d.lastKnown(moved)), moved, nil
+}
+
+// examine returns why a start would refuse the log, nil if it would not. It is an
+// error that the settings are wrong.
+func examine(cfg Config, d *folder, found *inventory) (cause, err error) {
+	l := &Log{Config: cfg, dir: d}
+	l.rotating = true
+	if _, err := l.signingKey(found); err != nil && !cfg.SigningKey.none() {
+		return nil, err
+	}
+	newest, err := l.existing(found)
+	if err != nil || newest == nil {
+		return err, nil
+	}
+	if _, err := l.readHistory(found, newest); err != nil {
+		return err, nil
+	}
+	_, cause = readTail(d, found, newest)
+	return cause, nil
+}
+
+// moveInto makes a folder in d and moves the files there.
+func (d *folder) moveInto(name string, files []string) error {
+	fd := int(d.dir.Fd())
+	if err := unix.Mkdirat(fd, name, 0o700); err != nil {
+		return fmt.Errorf("making folder %s: %w", name, err)
+	}
+	to, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("opening folder %s: %w", name, err)
+	}
+	defer unix.Close(to)
+	for _, file := range files {
+		if err := unix.Renameat(fd, file, to, file); err != nil {
+			return fmt.Errorf("moving %s: %w", file, err)
+		}
+	}
+	if err := unix.Fsync(to); err != nil {
+		return fmt.Errorf("fsync of folder %s: %w", name, err)
+	}
+	return d.sync()
+}
+
+// lastKnown tells which log was set aside, as its newest checkpoint has it.
+func (d *folder) lastKnown(moved string) Object {
+	msg, err := readBounded(d, moved+"/"+checkpointName, maxNote)
+	if err != nil {
+		return nil // it may be what was wrong
+	}
+	m, err := newMark(msg, "")
+	if err != nil {
+		return nil
+	}
+	return Object{
+		{"log_id", String(m.LogID)},
+		{"root", String(string(appendBase64(nil, m.Root)))},
+		{"tree_size", Int(m.Size)},
+		{"time", String(m.Time.Format(time.RFC3339))},
+	}
+}
