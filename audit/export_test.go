@@ -72,3 +72,7 @@ func (l *Log) Queued() int {
 	defer l.mu.Unlock()
 	return len(l.queue)
 }
+
+func LeafHash(line []byte) Hash { return leafHash(line) }
+
+func NodeHash(left, right Hash) Hash { return nodeHash(left, right) }

@@ -1,6 +1,9 @@
 package audit
 
-import "math/bits"
+import (
+	"crypto/sha256"
+	"math/bits"
+)
 
 // A tree is the right edge of an RFC 6962 Merkle tree over the lines of a log:
 // all that is needed to go on from. The leaf of index i is the line of seq i+1.
@@ -11,6 +14,9 @@ type tree struct {
 	// to right, largest first: one for each bit that is set in size.
 	edge []Hash
 }
+
+// emptyRoot is the root of the empty tree: the hash of nothing.
+var emptyRoot = Hash(sha256.Sum256(nil))
 
 // append adds a leaf, given by its [leafHash].
 func (t *tree) append(leaf Hash) { t.appendNodes(leaf, nil) }
