@@ -154,6 +154,9 @@ func (s *search) tell(done int64) {
 
 // noRecord says where a line is that is no record, and why.
 func noRecord(name string, line int64, err error) error {
-	why := strings.TrimPrefix(err.Error(), "audit: ")
-	return fmt.Errorf("audit: %s: line %d is no record (run audit verify): %s", name, line, why)
+	return fmt.Errorf("audit: %s: line %d is no record (run audit verify): %s", name, line, bare(err))
 }
+
+// bare returns what err says without the package's name, for a sentence that
+// begins with it.
+func bare(err error) string { return strings.TrimPrefix(err.Error(), "audit: ") }

@@ -114,7 +114,7 @@ func (w *Watcher) drain(ctx context.Context, do func(Hit) error) (unfinished boo
 			err = w.head.follow(r)
 		}
 		if err != nil {
-			return w.errorf("run audit verify: %w", err)
+			return w.errorf("no record that follows the one before (run audit verify): %s", bare(err))
 		}
 		w.head = Head{Seq: r.Seq, Hash: HashLine(line)}
 		w.at = start + offset + int64(len(line)) + 1
