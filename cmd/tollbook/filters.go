@@ -7,19 +7,38 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"tollbook/audit"
 )
 
 // filters say which records are wanted. They are embedded. A filter that is given
 // and empty is a mistake: a variable that was not set must not mean "all".
 type filters struct {
-	User    *string `help:"Only this user's, also when impersonating (user_id or actor_id)." placeholder:"ID"`
-	Job     *string `help:"Only of this job." placeholder:"ID"`
-	Event   *string `help:"Only of this event type, such as submit or auth_failure." placeholder:"NAME"`
-	From    *string `help:"Not before: a day (2026-11-23, UTC) or a time (2026-11-23T09:30:00Z)." placeholder:"TIME"`
-	To      *string `help:"Through a day's end, or before a time." placeholder:"TIME"`
-	Outcome *string `help:"Only with this outcome: ${outcomes}." placeholder:"NAME"`
-	Phase   *string `help:"Only of this phase: ${phases}." placeholder:"NAME"`
+	User    word `help:"Only this user's, also when impersonating (user_id or actor_id)." placeholder:"ID"`
+	Job     word `help:"Only of this job." placeholder:"ID"`
+	Event   word `help:"Only of this event type, such as submit or auth_failure." placeholder:"NAME"`
+	From    word `help:"Not before: a day (2026-11-23, UTC) or a time (2026-11-23T09:30:00Z)." placeholder:"TIME"`
+	To      word `help:"Through a day's end, or before a time." placeholder:"TIME"`
+	Outcome word `help:"Only with this outcome: ${outcomes}." placeholder:"NAME"`
+	Phase   word `help:"Only of this phase: ${phases}." placeholder:"NAME"`
+}
+
+// A word is the value of a flag, byte for byte: kong would replace what is no
+// UTF-8.
+type word struct {
+	text  string
+	given bool
+}
+
+// Decode implements [kong.MapperValue].
+func (w *word) Decode(ctx *kong.DecodeContext) error {
+	token, err := ctx.Scan.PopValue("text")
+	if err != nil {
+		return err
+	}
+	w.text, w.given = token.String(), true
+	return nil
 }
 
 // choices fills in what the help names.
@@ -41,8 +60,8 @@ func (f filters) query() (audit.Query, error) {
 	q.Phase, err = oneOf("phase", f.Phase, audit.Phases(), err)
 	q.From, err = moment("from", f.From, 0, err)
 	q.To, err = moment("to", f.To, 24*time.Hour, err)
-	if err == nil && f.From != nil && f.To != nil && !q.From.Before(q.To) {
-		err = fmt.Errorf("--from %s is not before --to %s", *f.From, *f.To)
+	if err == nil && f.From.given && f.To.given && !q.From.Before(q.To) {
+		err = fmt.Errorf("--from %s is not before --to %s", f.From.text, f.To.text)
 	}
 	if err != nil {
 		return audit.Query{}, usageError{err}
@@ -52,17 +71,14 @@ func (f filters) query() (audit.Query, error) {
 
 // given returns the value of a flag, "" if it was left out. Like oneOf and moment
 // it adds what is wrong to the errors before.
-func given(flag string, value *string, before error) (string, error) {
-	switch {
-	case value == nil:
-		return "", before
-	case *value == "":
+func given(flag string, value word, before error) (string, error) {
+	if value.given && value.text == "" {
 		return "", errors.Join(before, fmt.Errorf("--%s is empty: leave it out to take any", flag))
 	}
-	return *value, before
+	return value.text, before
 }
 
-func oneOf[T ~string](flag string, value *string, choices []T, before error) (T, error) {
+func oneOf[T ~string](flag string, value word, choices []T, before error) (T, error) {
 	v, err := given(flag, value, nil)
 	if err == nil && v != "" && !slices.Contains(choices, T(v)) {
 		err = fmt.Errorf("--%s %q is none of %s", flag, v, listed(choices))
@@ -79,7 +95,7 @@ func listed[T ~string](choices []T) string {
 }
 
 // moment reads a day, to whose beginning it adds afterDay, or a time.
-func moment(flag string, value *string, afterDay time.Duration, before error) (time.Time, error) {
+func moment(flag string, value word, afterDay time.Duration, before error) (time.Time, error) {
 	v, err := given(flag, value, nil)
 	if err != nil || v == "" {
 		return time.Time{}, errors.Join(before, err)
