@@ -39,7 +39,7 @@ func (c *exportCommand) Run(a *app) error {
 		return write(a.stdout)
 	}
 	if err := outsideTrail(c.Output, dir, logs); err != nil {
-		return usageError{err}
+		return err
 	}
 	return writeNewFile(c.Output, write)
 }
@@ -83,7 +83,8 @@ func (w *lineWriter) write(h audit.Hit) error {
 
 func (w *lineWriter) close() (string, error) { return "", w.out.Flush() }
 
-// outsideTrail refuses to put a file into a log: nothing but its writer does.
+// outsideTrail refuses, with a usageError, to put a file into a log: nothing but
+// its writer does.
 func outsideTrail(path, dir string, logs []string) error {
 	folder, err := os.Stat(filepath.Dir(path))
 	if err != nil {
@@ -95,7 +96,7 @@ func outsideTrail(path, dir string, logs []string) error {
 			return err
 		}
 		if os.SameFile(folder, trail) {
-			return fmt.Errorf("--output %s lies in the trail's folder: put it elsewhere", path)
+			return usageError{fmt.Errorf("--output %s lies in the trail's folder: put it elsewhere", path)}
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 type testTrail struct {
 	t   *testing.T
 	log *audit.Log
+	mu  sync.Mutex
 	now time.Time
 }
 
@@ -23,12 +25,24 @@ func openTrail(t *testing.T, dir string) *testTrail {
 	t.Helper()
 	tr := &testTrail{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	var err error
-	tr.log, err = audit.Open(audit.Config{Dir: dir, Now: func() time.Time { return tr.now }})
+	tr.log, err = audit.Open(audit.Config{Dir: dir, Now: tr.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tr.log.Close() })
 	return tr
+}
+
+func (tr *testTrail) clock() time.Time {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.now
+}
+
+func (tr *testTrail) add(d time.Duration) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.now = tr.now.Add(d)
 }
 
 // request records a request and that it went well.
@@ -63,7 +77,7 @@ func twoDays(t *testing.T) (dir string) {
 	dir = filepath.Join(t.TempDir(), "audit")
 	tr := openTrail(t, dir)
 	tr.request("user_1", "job_1", "/jobs/job_1")
-	tr.now = tr.now.Add(24 * time.Hour)
+	tr.add(24 * time.Hour)
 	tr.request("user_2", "=1+1", "/jobs/%3D1%2B1")
 	tr.request(hostile, "-", "/\x1b[2J")
 	tr.close()
