@@ -10,6 +10,9 @@ import (
 
 type auditCommands struct {
 	Verify verifyCommand `cmd:"" help:"Check format, numbering, chain and closure of the trail."`
+	Query  queryCommand  `cmd:"" help:"Print the records that are looked for; times are UTC."`
+	Export exportCommand `cmd:"" help:"Write records to a file, as JSON lines or CSV."`
+	Tail   tailCommand   `cmd:"" help:"Print the last records, then new ones as they come; times are UTC."`
 }
 
 type verifyCommand struct {

@@ -131,7 +131,7 @@ func (d *demo) trail() error {
 		return err
 	}
 	for _, r := range records {
-		d.printf("  %s\n", recordLine(r))
+		d.printf("  %s\n", recordLine(r, time.Now(), plainLine-2))
 	}
 	report, err := audit.Verify(d.ctx, d.auditDir())
 	if errors.Is(err, context.Canceled) {

@@ -86,7 +86,7 @@ func run(ctx context.Context, args, environ []string, _ io.Reader, stdout, stder
 	parser, err := kong.New(&commands{},
 		kong.Name("tollbook"),
 		kong.Description("An authenticating reverse-proxy sidecar with an audit trail."),
-		kong.UsageOnError(), kong.Writers(stdout, stderr),
+		kong.UsageOnError(), kong.Writers(stdout, stderr), kong.Vars(choices()),
 		kong.Exit(func(int) { helped = true }),
 	)
 	if err != nil {
