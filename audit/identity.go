@@ -155,3 +155,50 @@ func (l *Log) begin() (*Checkpoint, error) {
 	}
 	return c, l.dir.sync()
 }
+
+// IDOf returns the id of the log in dir, as its newest checkpoint has it; nothing
+// is verified.
+func IDOf(dir string) (string, error) {
+	m, err := newestOf(dir)
+	if err != nil {
+		return "", fmt.Errorf("audit: %w", err)
+	}
+	return m.LogID, nil
+}
+
+// VerifierKeyOf returns the verifier key of the log in dir: the public half of
+// the key in the folder, or of the given one if it is not zero and the folder
+// has none.
+func VerifierKeyOf(dir string, given SigningKey) (string, error) {
+	d, err := openForReading(dir)
+	if err != nil {
+		return "", fmt.Errorf("audit: %w", err)
+	}
+	defer d.close()
+	found, err := d.inventory()
+	if err != nil {
+		return "", fmt.Errorf("audit: %w", err)
+	}
+	l := &Log{Config: Config{SigningKey: given}, dir: d}
+	l.rotating = true
+	c, err := l.existing(found)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("audit: %w", err)
+	case c == nil:
+		return "", fmt.Errorf("%w in %q", ErrNoTrail, dir)
+	}
+	return l.verifierKey, nil
+}
+
+func newestOf(dir string) (*mark, error) {
+	d, err := openForReading(dir)
+	if err != nil {
+		return nil, err
+	}
+	msg, err := readBounded(d, checkpointName, maxNote)
+	if err := errors.Join(err, d.close()); err != nil {
+		return nil, err
+	}
+	return newMark(msg, checkpointName)
+}

@@ -61,9 +61,9 @@ func daysIn(dir string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	days, _, err := d.list()
+	found, err := d.inventory()
 	if err != nil {
-		err = fmt.Errorf("audit: %w", err)
+		return nil, errors.Join(fmt.Errorf("audit: %w", err), d.close())
 	}
-	return days, errors.Join(err, d.close())
+	return found.days, d.close()
 }

@@ -166,14 +166,11 @@ func (w *Watcher) next() (string, error) {
 }
 
 func (w *Watcher) days() ([]string, error) {
-	if _, err := w.dir.dir.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("audit: folder %q: %w", w.dir.path, err)
-	}
-	days, _, err := w.dir.list()
+	found, err := w.dir.inventory()
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	return days, nil
+	return found.days, nil
 }
 
 // open goes over to the beginning of another day file.

@@ -16,7 +16,7 @@ func (s *sidecar) records() []*audit.Record {
 	if err := s.close(); err != nil {
 		s.t.Fatalf("closing the trail: %v", err)
 	}
-	report, err := audit.Verify(s.t.Context(), s.dir)
+	report, err := audit.Verify(s.t.Context(), s.dir, audit.VerifyConfig{})
 	if err != nil {
 		s.t.Fatalf("the trail does not verify: %v", err)
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/caarlos0/env/v11"
 	"go.uber.org/zap/zapcore"
+
+	"tollbook/audit"
 )
 
 // Names that have no field of their own in config.
@@ -147,11 +149,23 @@ type TrailConfig struct {
 	Dir string `env:"TOLLBOOK_AUDIT_DIR" envDefault:"logs/audit/jobs"`
 }
 
+// SealedTrailConfig is what the commands take that sign: the folder and its key.
+type SealedTrailConfig struct {
+	TrailConfig
+	// SigningKey signs checkpoints: what [audit.ParseSigningKey] takes; "" for
+	// the one that is made in the folder.
+	SigningKey secret `env:"TOLLBOOK_AUDIT_SIGNING_KEY"`
+}
+
 // auditConfig says what the trail holds, and where it is.
 type auditConfig struct {
-	TrailConfig
+	SealedTrailConfig
 	// Durability is fsync or os; see fsync.
 	Durability string `env:"TOLLBOOK_AUDIT_DURABILITY" envDefault:"fsync" oneof:"fsync|os"`
+	// MaxWait is the longest wait for a record to be on disk (503).
+	MaxWait time.Duration `env:"TOLLBOOK_AUDIT_MAX_WAIT" envDefault:"2s" min:"10ms" max:"1m"`
+	// MinFree is how much room there must be for new requests to be taken (503).
+	MinFree byteSize `env:"TOLLBOOK_AUDIT_MIN_FREE" envDefault:"64MiB"`
 	// Events name routes in the trail. Their patterns don't conflict.
 	Events []event `env:"TOLLBOOK_AUDIT_EVENTS" envDefault:"submit=POST /jobs,list=GET /jobs,status=GET /jobs/{job_id},cancel=DELETE /jobs/{job_id}"`
 	// ResponseFields are lifted from JSON replies; at most 16.
@@ -207,6 +221,30 @@ func auditDir(environ []string, dir, envFile string) (string, error) {
 	}
 	trail := parseSettings[TrailConfig](l)
 	return trail.Dir, l.err(settingsOf(&trail))
+}
+
+// sealedTrail is the trail's folder, as it was set, and its key; none if it is the
+// folder's own. Its arguments and error are those of loadConfig.
+func sealedTrail(environ []string, dir, envFile string) (string, audit.SigningKey, error) {
+	l, err := newLoader(environ, dir, envFile)
+	if err != nil {
+		return "", audit.SigningKey{}, err
+	}
+	trail := parseSettings[SealedTrailConfig](l)
+	settings := settingsOf(&trail)
+	key, err := trail.signingKey()
+	if err != nil {
+		l.fail(settings[len(settings)-1].name, "%v", err)
+	}
+	return trail.Dir, key, l.err(settings)
+}
+
+// signingKey returns the key that is set; none if there is none.
+func (c SealedTrailConfig) signingKey() (audit.SigningKey, error) {
+	if c.SigningKey == "" {
+		return audit.SigningKey{}, nil
+	}
+	return audit.ParseSigningKey(string(c.SigningKey))
 }
 
 // parserMap maps a type of field to what makes it of text.

@@ -29,6 +29,7 @@ func (l *loader) check(cfg *config) {
 	c.headers()
 	c.events()
 	c.responseFields()
+	c.signingKey()
 	c.foreignKey()
 }
 
@@ -58,6 +59,14 @@ func (c checker) good(fields ...any) bool {
 func (c checker) refuse(field any, err error) {
 	if err != nil {
 		c.fail(c.name(field), "%v", err)
+	}
+}
+
+// signingKey checks the key of the trail.
+func (c checker) signingKey() {
+	if key := &c.cfg.Audit.SigningKey; c.good(key) {
+		_, err := c.cfg.Audit.signingKey()
+		c.refuse(key, err)
 	}
 }
 

@@ -413,7 +413,7 @@ func TestDigestFollowsEverySettingButSecrets(t *testing.T) {
 		"TOLLBOOK_LISTEN_ADDR": "unix:///run/t.sock", "TOLLBOOK_ADMIN_ADDR": ":9091",
 		"TOLLBOOK_CLAIM_HEADERS": "email=X-Mail", "TOLLBOOK_AUDIT_EVENTS": "submit=POST /jobs",
 		"TOLLBOOK_AUDIT_RESPONSE_FIELDS": "job_id", "TOLLBOOK_DETAILED_ERRORS": "false",
-		"TOLLBOOK_LOG_LEVEL": "warn",
+		"TOLLBOOK_LOG_LEVEL": "warn", "TOLLBOOK_AUDIT_MAX_WAIT": "3s", "TOLLBOOK_AUDIT_MIN_FREE": "1GiB",
 	} {
 		seen[name] = mustLoad(t, with(name+"="+value)...).digest()
 	}

@@ -38,6 +38,28 @@ type claimHeader struct{ Claim, Header string }
 // String is the pair as it is set: claim=Header.
 func (c claimHeader) String() string { return c.Claim + "=" + c.Header }
 
+// byteSize is a number of bytes.
+type byteSize int64
+
+// sizeUnits are what a byteSize may be written in, the largest first.
+var sizeUnits = []struct {
+	suffix string
+	bytes  int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"", 1}}
+
+// String is the size as it is set, in the largest unit that it is whole in.
+func (b byteSize) String() string {
+	for _, u := range sizeUnits {
+		if n := int64(b); n != 0 && n%u.bytes == 0 {
+			return strconv.FormatInt(n/u.bytes, 10) + u.suffix
+		}
+	}
+	return "0"
+}
+
+// maxByteSize bounds every size: a PiB.
+const maxByteSize = 1 << 50
+
 // maxItems bounds every list: far beyond what anybody needs, and little enough
 // to compare each with each.
 const maxItems = 64
@@ -51,6 +73,7 @@ func parsers(current *setting) parserMap {
 	addParser(m, current, parseURL)
 	addParser(m, current, parseListenAddr)
 	addParser(m, current, parseTCPAddr)
+	addParser(m, current, parseByteSize)
 	addParser(m, current, parseList)
 	addParser(m, current, parseEvents)
 	addParser(m, current, parseClaimHeaders)
@@ -84,6 +107,25 @@ func parseDuration(s setting, text string) (time.Duration, error) {
 		return 0, fmt.Errorf("%s is out of range; write %s to %s", show(text), s.min, s.max)
 	}
 	return d, nil
+}
+
+func parseByteSize(s setting, text string) (byteSize, error) {
+	for _, u := range sizeUnits {
+		digits, ok := strings.CutSuffix(text, u.suffix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(digits, 10, 63)
+		if err != nil {
+			break
+		}
+		if n > uint64(maxByteSize/u.bytes) {
+			return 0, fmt.Errorf("%s is out of range; write 0 to %s", show(text), byteSize(maxByteSize))
+		}
+		return byteSize(int64(n) * u.bytes), nil
+	}
+	return 0, fmt.Errorf("%s is not a size; write a whole number with KiB, MiB or GiB, e.g. %s", show(text),
+		s.example)
 }
 
 // bound parses a bound from a tag.

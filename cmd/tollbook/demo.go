@@ -133,15 +133,16 @@ func (d *demo) trail() error {
 	for _, r := range records {
 		d.printf("  %s\n", recordLine(r, time.Now(), plainLine-2))
 	}
-	report, err := audit.Verify(d.ctx, d.auditDir())
+	report, err := audit.Verify(d.ctx, d.auditDir(), audit.VerifyConfig{})
 	if errors.Is(err, context.Canceled) {
-		report, err = audit.Verify(context.WithoutCancel(d.ctx), d.auditDir())
+		report, err = audit.Verify(context.WithoutCancel(d.ctx), d.auditDir(), audit.VerifyConfig{})
 	}
 	if err != nil {
 		return err
 	}
-	d.printf("\n  verified: %d records, seq 1 to %d, each chained to the one before\n",
-		report.Records, report.Head.Seq)
+	d.printf("\n  verified: %d records, seq 1 to %d, each chained to the one before,\n"+
+		"  signed up to seq %d with the key in the trail's folder\n",
+		report.Records, report.Head.Seq, report.Signed)
 	return nil
 }
 

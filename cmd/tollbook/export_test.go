@@ -217,7 +217,7 @@ func TestAnExportOverwritesNothingAndStaysOutOfTheTrail(t *testing.T) {
 	if data, err := os.ReadFile(there); err != nil || string(data) != "mine" {
 		t.Errorf("got %q, %v, want the file as it was", data, err)
 	}
-	if _, err := audit.Verify(t.Context(), dir); err != nil {
+	if _, err := audit.Verify(t.Context(), dir, audit.VerifyConfig{}); err != nil {
 		t.Errorf("the trail: %v", err)
 	}
 }

@@ -39,7 +39,7 @@ func (b *bar) update(done, total int64) {
 		return
 	}
 	b.drawn = now
-	line := fmt.Sprintf("%3d%%  %s of %s", 100*done/total, byteSize(done), byteSize(total))
+	line := fmt.Sprintf("%3d%%  %s of %s", 100*done/total, sizeText(done), sizeText(total))
 	if done > 0 {
 		left := time.Duration(float64(spent) / float64(done) * float64(total-done))
 		line += fmt.Sprintf("  %s left", left.Round(time.Second))
@@ -54,8 +54,8 @@ func (b *bar) clear() {
 	}
 }
 
-// byteSize is n for people.
-func byteSize(n int64) string {
+// sizeText is n for people.
+func sizeText(n int64) string {
 	const unit = 1024
 	if n < unit {
 		return fmt.Sprintf("%d B", n)

@@ -142,7 +142,7 @@ func newTrail(t *testing.T) string {
 func TestAuditVerifyAnswersYesNoAndWhy(t *testing.T) {
 	dir := newTrail(t)
 	stdout, _, code := call(t, nil, "audit", "verify", dir)
-	if code != exitOK || !strings.HasPrefix(stdout, "verified\n") {
+	if code != exitOK || !strings.HasPrefix(stdout, "verified, self-attested") {
 		t.Errorf("good trail: got exit code %d and %q", code, stdout)
 	}
 	// The folder of the setting, when none is given.
@@ -166,8 +166,8 @@ func TestAuditVerifyAnswersYesNoAndWhy(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &v); err != nil {
 		t.Fatal(err)
 	}
-	if code != exitNo || v.OK || v.Line != 3 || v.File != filepath.Base(files[0]) || v.Error == "" {
-		t.Errorf("altered line 2: got exit code %d and %+v, want 1 and line 3 named", code, v)
+	if code != exitNo || v.OK || v.Line != 2 || v.File != filepath.Base(files[0]) || v.Error == "" {
+		t.Errorf("altered line 2: got exit code %d and %+v, want 1 and line 2 named", code, v)
 	}
 	if _, _, code := call(t, nil, "audit", "verify", t.TempDir()); code != exitNo {
 		t.Errorf("empty folder: got exit code %d, want 1", code)
@@ -259,7 +259,7 @@ func TestDrainingFinishesWhatIsInFlightAndTakesNoMore(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Errorf("drain: got %v, want a clean end", err)
 	}
-	report, err := audit.Verify(t.Context(), s.cfg.Audit.Dir)
+	report, err := audit.Verify(t.Context(), s.cfg.Audit.Dir, audit.VerifyConfig{})
 	if err != nil || len(report.Open) != 0 {
 		t.Errorf("trail: got %v with %v open, want it verified and closed", err, report.Open)
 	}

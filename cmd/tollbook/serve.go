@@ -37,7 +37,8 @@ func (c *serveCommand) Run(a *app) (err error) {
 	log.Info("serving", zap.String("version", readVersion().String()),
 		zap.Stringer("listen", s.traffic.Addr()), zap.Stringer("admin", s.admin.Addr()),
 		zap.Stringer("upstream", cfg.Upstream.URL), zap.String("issuer", cfg.Clerk.Issuer),
-		zap.String("audit_dir", cfg.Audit.Dir), zap.String("log_id", s.trail.ID()))
+		zap.String("audit_dir", cfg.Audit.Dir), zap.String("log_id", s.trail.ID()),
+		zap.String("verifier_key", s.trail.VerifierKey()))
 	if err := s.serve(a.ctx); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}

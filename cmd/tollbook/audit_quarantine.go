@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+
+	"tollbook/audit"
+)
+
+type quarantineCommand struct {
+	trailFolder
+
+	Why string `required:"" help:"Who gives the trail up and why: it is recorded." placeholder:"TEXT"`
+}
+
+// Run moves a trail that a start refuses aside, and begins another.
+func (c *quarantineCommand) Run(a *app) error {
+	dir, key, err := c.sealed(a)
+	if err != nil {
+		return err
+	}
+	cfg := audit.Config{Dir: dir, SigningKey: key, Start: commandStart("quarantine")}
+	moved, err := audit.Quarantine(a.ctx, cfg, c.Why)
+	if moved != "" {
+		_, printErr := fmt.Fprintf(a.stdout, "moved the trail to %s in %s\n", moved, dir)
+		if err == nil {
+			err = printErr
+		}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(a.stdout, "began a new trail, whose quarantine record tells of it")
+	return err
+}

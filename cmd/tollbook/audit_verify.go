@@ -1,0 +1,153 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"tollbook/audit"
+)
+
+type verifyCommand struct {
+	trailFolder
+
+	Key        string   `help:"The verifier key, as it is known from elsewhere." placeholder:"VKEY"`
+	Checkpoint []string `help:"A signed checkpoint that was kept elsewhere; may be given more than once." placeholder:"FILE"`
+	From       []string `help:"The signed checkpoint to begin at, if the days before it were moved away." placeholder:"FILE"`
+	JSON       bool     `name:"json" help:"Print JSON."`
+}
+
+// errNotVerified is the answer "no" when the report has said why.
+var errNotVerified = errors.New("the trail does not verify")
+
+// Run reads the trail, or each of a folder of trails, and says whether it holds.
+// The error is for an exit code of 1.
+func (c *verifyCommand) Run(a *app) error {
+	dir, err := c.path(a)
+	if err != nil {
+		return err
+	}
+	kept, err := c.notes()
+	if err != nil {
+		return err
+	}
+	logs, err := audit.Logs(dir)
+	if err != nil {
+		return err
+	}
+	if logs == nil {
+		v := c.verify(a, dir, kept.forOne())
+		return report(a, c.JSON, v, v.text(""), v.OK)
+	}
+	all := verdicts{OK: true}
+	text := ""
+	for _, name := range logs {
+		v := c.verify(a, filepath.Join(dir, name), kept.of(filepath.Join(dir, name)))
+		v.Log = name
+		all.add(v)
+		text += v.text(name + ": ")
+	}
+	for _, file := range kept.unused() {
+		all.add(verdict{Verdict: "failed", Open: []int64{}, Error: file + ": the log that it is of is not here"})
+		text += "failed: " + file + ": the log that it is of is not here\n"
+	}
+	return report(a, c.JSON, all, text, all.OK)
+}
+
+// report prints the verdict for programs or for people.
+func report(a *app, asJSON bool, v any, text string, ok bool) error {
+	var err error
+	if asJSON {
+		err = json.NewEncoder(a.stdout).Encode(v)
+	} else {
+		_, err = fmt.Fprint(a.stdout, text)
+	}
+	if err == nil && !ok {
+		err = errNotVerified
+	}
+	return err
+}
+
+func (c *verifyCommand) verify(a *app, dir string, cfg audit.VerifyConfig) verdict {
+	bar := newBar(a.stderr)
+	defer bar.clear()
+	cfg.Key, cfg.Progress = c.Key, bar.update
+	r, err := audit.Verify(a.ctx, dir, cfg)
+	return judge(r, err)
+}
+
+// A keptNote is a signed checkpoint from a file.
+type keptNote struct {
+	file  string
+	logID string
+	note  []byte
+	from  bool
+	used  bool
+}
+
+// keptNotes are the checkpoints of the command line.
+type keptNotes []*keptNote
+
+func (c *verifyCommand) notes() (keptNotes, error) {
+	var kept keptNotes
+	for i, file := range append(append([]string(nil), c.Checkpoint...), c.From...) {
+		note, err := readBounded(file, maxNoteFile)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		text, _, _ := strings.Cut(string(note), "\n\n")
+		checkpoint, err := audit.ParseCheckpoint(text + "\n")
+		if err != nil {
+			return nil, usageError{fmt.Errorf("%s: %w", file, err)}
+		}
+		kept = append(kept, &keptNote{file, checkpoint.LogID, note, i >= len(c.Checkpoint), false})
+	}
+	return kept, nil
+}
+
+// maxNoteFile is the length of the longest file with a checkpoint, in bytes.
+const maxNoteFile = 64 << 10
+
+// forOne takes all of them for the one log that there is.
+func (k keptNotes) forOne() (cfg audit.VerifyConfig) {
+	for _, n := range k {
+		n.add(&cfg)
+	}
+	return cfg
+}
+
+// of takes those of the log in the folder.
+func (k keptNotes) of(dir string) (cfg audit.VerifyConfig) {
+	id, err := audit.IDOf(dir)
+	if err != nil {
+		return cfg // verifying it says why
+	}
+	for _, n := range k {
+		if n.logID == id {
+			n.add(&cfg)
+		}
+	}
+	return cfg
+}
+
+func (n *keptNote) add(cfg *audit.VerifyConfig) {
+	n.used = true
+	if n.from {
+		cfg.From = n.note
+		return
+	}
+	cfg.Checkpoints = append(cfg.Checkpoints, n.note)
+}
+
+// unused returns the files with checkpoints of logs that are not there.
+func (k keptNotes) unused() (files []string) {
+	for _, n := range k {
+		if !n.used {
+			files = append(files, n.file)
+		}
+	}
+	return files
+}
+
