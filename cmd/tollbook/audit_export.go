@@ -61,7 +61,7 @@ func (c *exportCommand) export(a *app, w io.Writer, dir string, logs []string, q
 		}
 	}
 	exported := 0
-	err := search(a, dir, q, func(h audit.Hit) error {
+	err := search(a, isTerminal(w), dir, q, func(h audit.Hit) error {
 		exported++
 		return out.write(h)
 	})

@@ -32,7 +32,7 @@ func (c *queryCommand) Run(a *app) error {
 	}
 	p := newRecordPrinter(a.stdout, c.JSON)
 	p.forLogs(logs)
-	if err := errors.Join(search(a, dir, q, p.print), p.Flush()); err != nil {
+	if err := errors.Join(search(a, isTerminal(a.stdout), dir, q, p.print), p.Flush()); err != nil {
 		return err
 	}
 	if p.printed == 0 {
@@ -41,19 +41,13 @@ func (c *queryCommand) Run(a *app) error {
 	return nil
 }
 
-// search is [audit.Search] with a bar, unless records go to the terminal too.
-func search(a *app, dir string, q audit.Query, do func(audit.Hit) error) error {
+// search is [audit.Search] with a bar, unless the records go to the terminal too.
+func search(a *app, onTerminal bool, dir string, q audit.Query, do func(audit.Hit) error) error {
 	var b *bar
-	if !isTerminal(a.stdout) {
+	if !onTerminal {
 		b = newBar(a.stderr)
 	}
-	return searchWith(a.ctx, b, dir, q, do)
-}
-
-func searchWith(
-	ctx context.Context, b *bar, dir string, q audit.Query, do func(audit.Hit) error,
-) error {
-	err := audit.Search(ctx, dir, q, b.update, do)
+	err := audit.Search(a.ctx, dir, q, b.update, do)
 	b.clear()
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("stopped before the end of the trail: %w", err)

@@ -130,8 +130,9 @@ func (d *demo) trail() error {
 	if err != nil {
 		return err
 	}
+	lines := lineFormat{width: widthOf(d.stdout, 2)}
 	for _, r := range records {
-		d.printf("  %s\n", recordLine(r, time.Now(), plainLine-2))
+		d.printf("  %s\n", lines.line(r, time.Now()))
 	}
 	report, err := audit.Verify(d.ctx, d.auditDir(), audit.VerifyConfig{})
 	if errors.Is(err, context.Canceled) {

@@ -189,7 +189,7 @@ func TestAnExportOverwritesNothingAndStaysOutOfTheTrail(t *testing.T) {
 	t.Parallel()
 	dir := twoDays(t)
 	there := filepath.Join(t.TempDir(), "there")
-	if err := os.WriteFile(there, []byte("mine"), 0o644); err != nil {
+	if err := os.WriteFile(there, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	link := filepath.Join(filepath.Dir(there), "link")

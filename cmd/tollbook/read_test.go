@@ -161,7 +161,7 @@ func TestAuditQueryIsForPeopleAndDrivesNoTerminal(t *testing.T) {
 			t.Errorf("got %q on the terminal", r)
 		}
 	}
-	want := "2026-03-01 12:00:00      4 completed   200 user_1                           status GET /jobs/job_1 job_1\n"
+	want := "2026-03-01 12:00:00      4 completed   200 user_1                           status job_1 GET /jobs/job_1\n"
 	if !strings.Contains(stdout, want) {
 		t.Errorf("got\n%s\nwant a line\n%s", stdout, want)
 	}

@@ -28,23 +28,29 @@ func lastRecords(dir string, n int) ([]*audit.Record, error) {
 
 // How wide a line is.
 const (
-	wholeLine = 0 // as wide as it needs
-	plainLine = 100
-	leastLine = 80
+	wholeLine = 0  // as wide as it needs
+	leastLine = 80 // where a terminal is narrower
 )
 
-// recordLine is a record for people: when, seq, phase, status and user in columns,
-// then what it was about. The date stands unless it is today's. A line longer than
-// width is cut, and one of width wholeLine never is.
-func recordLine(r *audit.Record, today time.Time, width int) string {
+// A lineFormat makes lines for people, their columns below each other.
+type lineFormat struct {
+	width int // longer lines are cut; wholeLine: none is
+	time  int // width of the column for the time: as wide as it had to be so far
+}
+
+// line is a record in one line: when, seq, phase, status and user in columns, then
+// what it was about. The date stands unless it is today's.
+func (f *lineFormat) line(r *audit.Record, today time.Time) string {
+	at := when(r.Timestamp, today)
+	f.time = max(f.time, len(at))
 	user := 32 // as long as Clerk's ids are
-	if width != wholeLine {
-		user = min(user, width/5)
+	if f.width != wholeLine {
+		user = min(user, f.width/5)
 	}
-	line := fmt.Sprintf("%-19s %6d %-11s %3s %-*s %s", when(r.Timestamp, today), r.Seq,
-		printable(string(r.Phase)), number(r.HTTPStatus), user, cutMiddle(printable(r.UserID), user, width),
-		strings.Join(about(r), " "))
-	return cutEnd(strings.TrimRight(line, " "), width)
+	line := fmt.Sprintf("%-*s %6d %-11s %3s %-*s %s", f.time, at, r.Seq, printable(string(r.Phase)),
+		number(r.HTTPStatus), user, cutMiddle(printable(r.UserID), user, f.width),
+		strings.Join(about(r, cutMiddle(printable(r.ActorID), user, f.width)), " "))
+	return cutEnd(strings.TrimRight(line, " "), f.width)
 }
 
 func when(t, today time.Time) string {
@@ -54,9 +60,9 @@ func when(t, today time.Time) string {
 	return t.Format(time.DateTime)
 }
 
-// about returns what stands behind the columns: what went wrong first, then the
-// request.
-func about(r *audit.Record) []string {
+// about returns what stands behind the columns. What may be cut is last: the path
+// says little that the event's name and the job don't.
+func about(r *audit.Record, actor string) []string {
 	var parts []string
 	add := func(s string) {
 		if s != "" {
@@ -64,7 +70,7 @@ func about(r *audit.Record) []string {
 		}
 	}
 	if r.ActorID != "" {
-		parts = append(parts, "by "+printable(r.ActorID))
+		parts = append(parts, "by "+actor)
 	}
 	if r.Outcome != audit.OK {
 		add(string(r.Outcome))
@@ -75,10 +81,10 @@ func about(r *audit.Record) []string {
 	default:
 		add(r.EventType)
 	}
-	add(r.Method)
-	add(r.Path)
 	add(r.JobID)
 	add(r.Status)
+	add(r.Method)
+	add(r.Path)
 	return parts
 }
 

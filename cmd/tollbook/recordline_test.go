@@ -9,20 +9,24 @@ import (
 	"tollbook/audit"
 )
 
+func oneLine(r *audit.Record, today time.Time, width int) string {
+	return (&lineFormat{width: width}).line(r, today)
+}
+
 func TestRecordLineDrivesNoTerminal(t *testing.T) {
 	t.Parallel()
 	r := &audit.Record{Timestamp: time.Unix(0, 0).UTC(), Seq: 7, HTTPStatus: 200}
 	r.EventType, r.Reason, r.Method, r.Path = hostile, hostile, hostile, hostile
 	r.JobID, r.Status, r.UserID, r.ActorID = hostile, hostile, hostile, hostile
 	r.Phase, r.Outcome = hostile, hostile
-	for _, width := range []int{wholeLine, leastLine, plainLine} {
-		for _, c := range strings.ReplaceAll(recordLine(r, time.Now(), width), cutMark, "") {
+	for _, width := range []int{wholeLine, leastLine, 100} {
+		for _, c := range strings.ReplaceAll(oneLine(r, time.Now(), width), cutMark, "") {
 			if c < ' ' || c > '~' {
 				t.Errorf("width %d: got %q on the terminal", width, c)
 			}
 		}
 	}
-	if line := recordLine(r, time.Now(), wholeLine); strings.Count(line, `"\x1b[2J`) != 10 {
+	if line := oneLine(r, time.Now(), wholeLine); strings.Count(line, `"\x1b[2J`) != 10 {
 		t.Errorf("got %q, want each of the ten texts quoted", line)
 	}
 }
@@ -40,7 +44,7 @@ func TestRecordLineHasTheDateUnlessItIsTodays(t *testing.T) {
 		{at.Add(time.Second), "2026-11-23 23:59:59 "},
 		{at.AddDate(1, 0, 0), "2026-11-23 23:59:59 "},
 	} {
-		if line := recordLine(&audit.Record{Timestamp: at}, c.today, plainLine); !strings.HasPrefix(line, c.want) {
+		if line := oneLine(&audit.Record{Timestamp: at}, c.today, 100); !strings.HasPrefix(line, c.want) {
 			t.Errorf("on %v: got %q, want it to begin with %q", c.today, line, c.want)
 		}
 	}
@@ -51,14 +55,15 @@ func TestRecordLineFitsAndItsColumnsStandBelowEachOther(t *testing.T) {
 	today := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 	long := "user_2abcdefghijklmnopqrstuvwxyz"
 	records := []*audit.Record{
-		{Timestamp: today, Seq: 1, Phase: audit.System, EventType: audit.EventSystem, Reason: "start"},
 		{Timestamp: today.AddDate(-1, 0, 0), Seq: 123456, Phase: audit.Interrupted, UserID: long, Method: "GET"},
+		{Timestamp: today, Seq: 1, Phase: audit.System, EventType: audit.EventSystem, Reason: "start"},
 		{Timestamp: today, Seq: 2, Phase: audit.Completed, HTTPStatus: 502, UserID: long, ActorID: long, Outcome: audit.UpstreamError, Path: "/" + strings.Repeat("x", 200)},
 		{Timestamp: today, Seq: 3, Phase: audit.Received, UserID: strings.Repeat("é", 40), Path: strings.Repeat("é", 200)},
 	}
 	for _, width := range []int{80, 81, 100, 250} {
+		format := lineFormat{width: width}
 		for _, r := range records {
-			line := []rune(recordLine(r, today, width))
+			line := []rune(format.line(r, today))
 			user := min(32, width/5)
 			column := strings.TrimSpace(string(line[43:min(len(line), 43+user)]))
 			if len(line) > width || strings.TrimSpace(string(line[27:38])) != string(r.Phase) ||
@@ -70,7 +75,10 @@ func TestRecordLineFitsAndItsColumnsStandBelowEachOther(t *testing.T) {
 			}
 		}
 	}
-	whole := recordLine(records[2], today, wholeLine)
+	if line := oneLine(records[1], today, 80); !strings.HasPrefix(line, "00:00:00.000      1 system ") {
+		t.Errorf("today alone: got %q, want no room for a date", line)
+	}
+	whole := oneLine(records[2], today, wholeLine)
 	if !strings.Contains(whole, records[2].Path) || !strings.Contains(whole, "by "+long) || strings.Contains(whole, cutMark) {
 		t.Errorf("got %q, want nothing cut", whole)
 	}
@@ -89,7 +97,7 @@ func TestACutIsMarked(t *testing.T) {
 			t.Errorf("width %d: got %q", width, got)
 		}
 	}
-	if got := cutMiddle("user_2abcdef", 8, plainLine); got != "use"+cutMark+"cdef" {
+	if got := cutMiddle("user_2abcdef", 8, 100); got != "use"+cutMark+"cdef" {
 		t.Errorf("got %q", got)
 	}
 }

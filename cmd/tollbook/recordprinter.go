@@ -16,8 +16,8 @@ import (
 // lines as they are on disk.
 type recordPrinter struct {
 	*bufio.Writer
+	lines   lineFormat
 	json    bool
-	width   int // of a line for people
 	now     func() time.Time
 	logs    int // width of the column for the log's name; 0 for none
 	printed int64
@@ -25,33 +25,35 @@ type recordPrinter struct {
 
 func newRecordPrinter(stdout io.Writer, json bool) *recordPrinter {
 	return &recordPrinter{
-		Writer: bufio.NewWriter(stdout), json: json, width: widthOf(stdout), now: time.Now,
+		Writer: bufio.NewWriter(stdout), json: json, now: time.Now,
+		lines: lineFormat{width: widthOf(stdout, 0)},
 	}
 }
 
-// widthOf returns how long lines may be: a terminal's width, or as long as need be
-// where something else reads them.
-func widthOf(w io.Writer) int {
+// widthOf returns how long lines may be behind an indent: as a terminal is wide, or
+// as long as need be where something else reads them.
+func widthOf(w io.Writer, indent int) int {
 	if !isTerminal(w) {
 		return wholeLine
 	}
 	width, _, err := term.GetSize(int(w.(*os.File).Fd()))
 	if err != nil {
-		return plainLine
+		width = leastLine
 	}
-	return max(width, leastLine)
+	return max(width, leastLine) - indent
 }
 
 // maxLogName is how much of a log's name a line of limited width has.
-const maxLogName = 16
+const maxLogName = 12
 
 // forLogs makes a column for the logs' names; none if there is one log.
 func (p *recordPrinter) forLogs(names []string) {
 	for _, name := range names {
 		p.logs = max(p.logs, len(printable(name)))
 	}
-	if p.width != wholeLine {
+	if p.logs > 0 && p.lines.width != wholeLine {
 		p.logs = min(p.logs, maxLogName)
+		p.lines.width -= p.logs + 1
 	}
 }
 
@@ -62,13 +64,10 @@ func (p *recordPrinter) print(h audit.Hit) error {
 		_, err := fmt.Fprintf(p, "%s\n", h.Line)
 		return err
 	}
-	log, width := "", p.width
+	log := ""
 	if p.logs > 0 {
-		log = fmt.Sprintf("%-*s ", p.logs, cutMiddle(printable(h.Log), p.logs, width))
-		if width != wholeLine {
-			width -= p.logs + 1
-		}
+		log = fmt.Sprintf("%-*s ", p.logs, cutMiddle(printable(h.Log), p.logs, p.lines.width))
 	}
-	_, err := fmt.Fprintf(p, "%s%s\n", log, recordLine(h.Record, p.now(), width))
+	_, err := fmt.Fprintf(p, "%s%s\n", log, p.lines.line(h.Record, p.now()))
 	return err
 }
