@@ -198,7 +198,9 @@ func (w *walk) from() error {
 // run calls made for every perfect subtree, and do, if it is not nil, for every
 // line, and holds the lines to the checkpoint.
 func (w *walk) run(made func(level int, index int64, node Hash), do func(*readLine) error) error {
-	w.tree.nodes(made)
+	if made != nil {
+		w.tree.nodes(made)
+	}
 	for _, name := range w.days {
 		err := w.file(name, func(l *readLine) error {
 			switch {

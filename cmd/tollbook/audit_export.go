@@ -15,8 +15,10 @@ type exportCommand struct {
 	trailFolder
 	filters
 
-	Format string `default:"jsonl" enum:"jsonl,csv" help:"jsonl: the lines as they are on disk; csv: a table, with a ' before a text that a spreadsheet would take for a formula."`
-	Output string `short:"o" help:"The file to make, which must not exist; stdout if not given." placeholder:"FILE"`
+	Format     string `default:"jsonl" enum:"jsonl,csv" help:"jsonl: the lines as they are on disk; csv: a table, with a ' before a text that a spreadsheet would take for a formula."`
+	WithProofs bool   `name:"with-proofs" help:"Make a zip that stands alone: the lines, a proof for each that it is in the signed trail, and the verifier key. Needs --output."`
+	Begin      string `name:"begin" help:"With --with-proofs: the signed checkpoint to begin at, if the days before it were moved away." placeholder:"FILE"`
+	Output     string `short:"o" help:"The file to make, which must not exist; stdout if not given." placeholder:"FILE"`
 }
 
 // Run writes the records that are wanted. The file is there when all of them are
@@ -34,6 +36,9 @@ func (c *exportCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if c.WithProofs {
+		return c.bundle(a, dir, logs, q)
+	}
 	write := func(w io.Writer) error { return c.export(a, w, dir, logs, q) }
 	if c.Output == "" {
 		return write(a.stdout)
@@ -42,6 +47,40 @@ func (c *exportCommand) Run(a *app) error {
 		return err
 	}
 	return writeNewFile(c.Output, write)
+}
+
+// bundle makes the zip.
+func (c *exportCommand) bundle(a *app, dir string, logs []string, q audit.Query) error {
+	switch {
+	case c.Output == "":
+		return usageError{errors.New("--with-proofs makes a zip: name it with --output")}
+	case c.Format != "jsonl":
+		return usageError{errors.New("--with-proofs proves the lines as they are on disk: it takes --format jsonl only")}
+	case logs != nil:
+		return usageError{fmt.Errorf("--with-proofs takes one log at a time: name one of the %d in %s", len(logs), dir)}
+	}
+	if err := outsideTrail(c.Output, dir, logs); err != nil {
+		return err
+	}
+	bar := newBar(a.stderr)
+	defer bar.clear()
+	cfg := audit.ProveConfig{Progress: bar.update}
+	if c.Begin != "" {
+		var err error
+		if cfg.From, err = readBounded(c.Begin, maxNoteFile); err != nil {
+			return usageError{err}
+		}
+	}
+	exported := 0
+	err := writeNewFile(c.Output, func(w io.Writer) (err error) {
+		exported, err = writeBundle(a, w, dir, filepath.Dir(c.Output), q, cfg)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stderr, "records exported, each with its proof: %d\n", exported)
+	return nil
 }
 
 // A recordWriter writes records in one of the formats of an export.

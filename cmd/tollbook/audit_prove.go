@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"tollbook/audit"
@@ -97,8 +98,15 @@ func (c *proveCommand) prove(a *app) ([]byte, error) {
 // maxProofFile is the length of the longest file with a proof, in bytes.
 const maxProofFile = 1 << 20
 
-// check reads a proof of either kind.
+// check reads a proof of either kind, or an export with proofs.
 func (c *proveCommand) check(a *app) error {
+	if strings.HasSuffix(c.Check, ".zip") {
+		said, err := checkBundle(c.Check, c.Key)
+		if err == nil {
+			_, err = fmt.Fprint(a.stdout, said)
+		}
+		return err
+	}
 	text, err := readBounded(c.Check, maxProofFile)
 	if err != nil {
 		return usageError{err}

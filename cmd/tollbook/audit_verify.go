@@ -150,4 +150,3 @@ func (k keptNotes) unused() (files []string) {
 	}
 	return files
 }
-

@@ -166,8 +166,8 @@ func TestAuditVerifyAnswersYesNoAndWhy(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &v); err != nil {
 		t.Fatal(err)
 	}
-	if code != exitNo || v.OK || v.Line != 2 || v.File != filepath.Base(files[0]) || v.Error == "" {
-		t.Errorf("altered line 2: got exit code %d and %+v, want 1 and line 2 named", code, v)
+	if code != exitNo || v.OK || v.Line != 3 || v.File != filepath.Base(files[0]) || v.Error == "" {
+		t.Errorf("altered line 2: got exit code %d and %+v, want 1 and line 3 named", code, v)
 	}
 	if _, _, code := call(t, nil, "audit", "verify", t.TempDir()); code != exitNo {
 		t.Errorf("empty folder: got exit code %d, want 1", code)

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"archive/zip"
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"tollbook/audit"
+)
+
+// bundleText is the README of an export with proofs.
+const bundleText = `An export from an audit trail that tollbook keeps, with proofs.
+
+records.jsonl     records, each line as it is on disk
+proofs.jsonl      line n proves that line n of records.jsonl is in the log:
+                  its seq, and the hashes of an inclusion proof (base64)
+checkpoint        a signed statement of the log's size and root hash
+verifier_key.txt  the public key that it is signed with
+checkpoints/      all that was signed before, one statement a minute
+
+To check it:
+
+    tollbook audit prove --check EXPORT.zip --key VERIFIER_KEY
+
+Take the verifier key from whoever runs the log, or from where it was kept
+before, not from this file: with the key in here it only agrees with itself.
+
+By hand (RFC 6962 section 2.1): the leaf is SHA-256(0x00 || line), without the
+line's newline, its index is seq - 1. Each hash of the proof is the sibling on
+the way up; a node is SHA-256(0x01 || left || right). The result must be the
+third line of checkpoint, in base64; its second line is the number of lines.
+The signature is Ed25519 over the text before the empty line, in the form of a
+signed note (https://c2sp.org/signed-note).
+
+What it shows: that these lines are in the log that was signed, unaltered. Not:
+that no other record fits what was asked for.
+`
+
+// bundleReader reads an export with proofs.
+type bundleReader struct {
+	key     string
+	note    []byte
+	records *bufio.Reader
+	proofs  *json.Decoder
+	count   int64
+}
+
+// checkBundle checks every record of an export with the key, and says what was
+// proved.
+func checkBundle(path, key string) (string, error) {
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		return "", usageError{fmt.Errorf("%s: %w", path, err)}
+	}
+	defer z.Close()
+	b := &bundleReader{key: key}
+	if err := b.open(&z.Reader); err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	var last *audit.Checkpoint
+	for {
+		c, err := b.next()
+		switch {
+		case errors.Is(err, io.EOF) && b.count > 0:
+			return fmt.Sprintf("proved: %d records of log %s, within the %d lines signed at %s\n", b.count,
+				last.LogID, last.Size, last.Time.Format(timeFormat)), nil
+		case errors.Is(err, io.EOF):
+			return "", fmt.Errorf("%s: holds no record", path)
+		case err != nil:
+			return "", fmt.Errorf("%s: line %d of %s: %w", path, b.count+1, bundleRecords, err)
+		}
+		last = c
+		b.count++
+	}
+}
+
+func (b *bundleReader) open(z *zip.Reader) error {
+	for _, name := range []string{bundleCheckpoint, bundleRecords, bundleProofs} {
+		f, err := z.Open(name)
+		if err != nil {
+			return err
+		}
+		switch name {
+		case bundleCheckpoint:
+			b.note, err = io.ReadAll(io.LimitReader(f, maxNoteFile))
+		case bundleRecords:
+			b.records = bufio.NewReaderSize(f, audit.MaxLine)
+		default:
+			b.proofs = json.NewDecoder(bufio.NewReader(f))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// next checks one record; at the end of both files it is io.EOF.
+func (b *bundleReader) next() (*audit.Checkpoint, error) {
+	line, err := b.records.ReadSlice('\n')
+	var proof bundledProof
+	proofErr := b.proofs.Decode(&proof)
+	switch {
+	case errors.Is(err, io.EOF) && len(line) == 0 && errors.Is(proofErr, io.EOF):
+		return nil, io.EOF
+	case err != nil:
+		return nil, errors.New("a record is cut off, or there are more proofs than records")
+	case proofErr != nil:
+		return nil, errors.New("there is no proof of it")
+	}
+	p := audit.Proof{Index: proof.Seq - 1, Line: line[:len(line)-1], Note: b.note}
+	for _, h := range proof.Hashes {
+		if len(h) != len(audit.Hash{}) {
+			return nil, errors.New("a hash of its proof has another length")
+		}
+		p.Hashes = append(p.Hashes, audit.Hash(h))
+	}
+	_, c, err := p.Check(b.key)
+	return c, err
+}
