@@ -12,7 +12,13 @@
 // # Files
 //
 //	audit_YYYYMMDD.jsonl                one record a line; the date is UTC
-//	audit_YYYYMMDD.jsonl.torn-<offset>  what a repair cut off, byte for byte
+//	checkpoint                          the newest signed checkpoint
+//	checkpoints_YYYYMMDD.txt            its history: notes, an empty line between two
+//	signing.key                         what signs them, unless that is given
+//	signing.key.new                     while the key is rotated
+//	<file>.torn-<offset>                what a repair cut off, byte for byte
+//	*.tmp                               being written; renamed when durable
+//	quarantine_<time>/                  a log that was given up
 //
 // One folder is one log with one writer: the folder itself is locked (flock).
 // Files are 0600, the folder is made 0700. A day file begins with its `day`
@@ -132,30 +138,85 @@
 // System records name their kind in reason:
 //
 //	day             first of a day file: file_before, the seqs of the requests
-//	                that are `open`, tree_size (lines before); `part` of `parts`
-//	                when the seqs need more than one record
-//	start           version, settings digest, key ids
+//	                that are `open`, tree_size (lines before), the verifier_key
+//	                in force; `part` of `parts` when the seqs need more than one
+//	                record
+//	open            the same without file_before and verifier_key, after every
+//	                1 MiB of lines: what start must know of a long day
+//	start           version, settings digest, key ids; or the command that wrote
 //	stop            the last of a run that ended well
 //	keys_changed    added, removed key ids
+//	clock_step      the clock was set: expected, found, step_us
 //	recovery        what start cut: file, offset, cut_bytes, sha256, evidence, cause
 //	fault           the trail could not be written for a while: cause
 //	reply_withheld  the outcome with this `seq` came too late; the client got an
 //	                error or a cut reply
+//	key_rotated     the signing key changes: verifier keys from and to
+//	quarantine      a log was given up: its folder, log_id, tree_size, root, cause,
+//	                why
+//
+// # Checkpoints
+//
+// The lines of all day files are the leaves of an RFC 6962 Merkle tree: leaf i is
+// SHA-256(0x00 || line of seq i+1), a node is SHA-256(0x01 || left || right). A
+// [Checkpoint] is a signed statement of its size and root, a signed note
+// (golang.org/x/mod/sumdb/note, Ed25519) under the name tollbook/<log_id>. It
+// holds the tree's right edge too, so that start and a verification that begins
+// in the middle need nothing from before.
+//
+// `checkpoint` is replaced at most once a second while records come, always after
+// the lines that it covers are durable. Once a minute, idle or not, at the end of
+// a day and at stop it is also appended to the day's history, and handed to
+// [Config].OnCheckpoint. A log begins with a checkpoint of size 0, which is
+// written before any record: there are never records without a checkpoint. The
+// history never knows of more lines than `checkpoint`.
+//
+// A key hands over to the next ([RotateKey]) by a checkpoint that both have
+// signed, behind a key_rotated record that names both. A key that is named
+// `tollbook` may sign for any log that it is given to; what it signs stands under
+// the log's own name.
+//
+// # Start
+//
+// Start reads `checkpoint` (signature, edge against root), the lines back to the
+// newest `day`, `open` or `start` record, which tell what is open, and the lines
+// behind the checkpoint; of requests that were opened earlier it looks up the
+// line by halves. So it takes the same time whatever the size of the trail.
+//
+// Behind the checkpoint, bytes that are no line are what a crash leaves: from the
+// first of them to the end (8 MiB at the most) they are kept in a file of their
+// own and cut. What is kept after an unclean stop is written again in place and
+// fsynced: after a failed fsync the kernel calls pages clean that never reached
+// the disk. A line that does not follow from the one before, and anything wrong
+// before the checkpoint that start sees, is damage, and start is refused: see
+// [Quarantine]. Damage elsewhere is [Verify]'s to find.
+//
+// Days that are over may be moved away whole, oldest first, with their
+// checkpoints file.
 //
 // # Faults
 //
 // No room (ENOSPC, EDQUOT, a short write): the file is cut back to its last good
-// line, records are refused, and once a second it is tried again. Any other error
-// of a write, any error of an fsync, a file that was removed, replaced, cut or
-// appended to by another, and a folder that was moved end the log for the life
-// of the process: see [Log.Failed]. A second fsync would succeed and lie.
+// line, records are refused, and once a second it is tried again; with
+// [Config].MinFree requests are refused before there is none, and what they have
+// begun can still be closed. Any other error of a write, any error of an fsync, a
+// file that was removed, replaced, cut or appended to by another, and a folder
+// that was moved end the log for the life of the process: see [Log.Failed]. A
+// second fsync would succeed and lie.
 //
-// Start reads the newest day file. Bad bytes at its end are what a run leaves
-// that died while writing: they are kept in a file of their own and cut. Bad
-// bytes with whole lines behind them are damage, and start is refused.
+// A disk that hangs is waited for [Config].MaxWait. Who gives up withdraws a
+// record that is not yet being written; of one that is, the next record says that
+// nothing came of it.
 //
 // # What is not promised
 //
-// The chain protects neither its own end nor against somebody who rewrites all of
-// it: keep copies, or at least the last line's hash, on another host.
+// The chain alone protects neither its own end nor against somebody who rewrites
+// all of it; signed checkpoints do, as far as the key is out of that somebody's
+// reach and a checkpoint, or the verifier key, is known from elsewhere. Whoever is
+// root where the key lies can sign anything from then on, but not change what an
+// earlier checkpoint that was kept elsewhere covers. The lines behind the newest
+// checkpoint, those of the last second, are chained and not yet signed.
+//
+// In durability OS a power cut may cost the last second; where it cost lines that
+// no checkpoint covers, nothing tells.
 package audit

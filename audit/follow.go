@@ -57,11 +57,14 @@ func (f *follower) chain(r *Record) error {
 	return f.head.follow(r)
 }
 
-// The kinds of system records that name the open requests.
+// The kinds of system records that readers must know.
 const (
-	reasonDay   = "day"   // a day file begins with one
-	reasonOpen  = "open"  // within a day file
-	reasonStart = "start" // there are none
+	reasonDay      = "day"   // names the open requests; a day file begins with one
+	reasonOpen     = "open"  // names the open requests within a day file
+	reasonStart    = "start" // there are no open requests
+	reasonStop     = "stop"
+	reasonRecovery = "recovery"
+	reasonRotated  = "key_rotated"
 )
 
 // namesOpen reports whether r is of a group that names the open requests.

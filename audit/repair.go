@@ -47,7 +47,7 @@ func (l *Log) cut(c *cut) (*Record, error) {
 		return nil, fmt.Errorf("cutting %s back: %w", c.name, err)
 	}
 	sum := Hash(sha256.Sum256(bad))
-	return systemRecord("recovery", Object{
+	return systemRecord(reasonRecovery, Object{
 		{"cause", String(c.cause.Error())},
 		{"cut_bytes", Int(int64(len(bad)))},
 		{"evidence", String(evidence)},

@@ -20,6 +20,10 @@ type Report struct {
 	From, To time.Time // the first and the last record's timestamp
 	Open     []int64   // received and not closed, in the last run
 
+	Runs    int64 // starts of the writer
+	Unclean int64 // of these the ones that ended without their `stop` record
+	Repairs int64 // torn ends that were cut, with the evidence kept
+
 	Checkpoints int64  // of the folder that were checked
 	Anchored    int    // of those that were kept elsewhere
 	Signed      int64  // lines that the newest checkpoint covers

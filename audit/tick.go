@@ -163,7 +163,7 @@ func (l *Log) finish() error {
 		l.commit(batch)
 	}
 	if l.faultNow() == nil {
-		stop, err := l.newEntry(systemRecord("stop", nil))
+		stop, err := l.newEntry(systemRecord(reasonStop, nil))
 		if err != nil {
 			return errors.Join(err, l.abandon())
 		}

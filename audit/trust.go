@@ -85,8 +85,6 @@ func (t *trust) read(r *Record) error {
 	return nil
 }
 
-const reasonRotated = "key_rotated"
-
 func sameKey(a, b string) bool {
 	k, err := parseVerifierKey(b)
 	return err == nil && sameKeys(a, k)

@@ -220,6 +220,7 @@ func (v *verifier) line(l *readLine, firstOfFile bool, before string) error {
 	if l.err != nil {
 		return l.err
 	}
+	v.countRuns(l.rec)
 	if err := v.follow(l.rec, l.hash, firstOfFile, before); err != nil {
 		return err
 	}
@@ -249,6 +250,22 @@ func (v *verifier) count(l *readLine) {
 	v.done += int64(len(l.line)) + 1
 	if v.cfg.Progress != nil && v.records%1024 == 0 {
 		v.cfg.Progress(v.done, v.total)
+	}
+}
+
+// countRuns counts what each start leaves; r is the line behind v.last.
+func (v *verifier) countRuns(r *Record) {
+	if v.last != nil && r.BootID != v.boot && !ended(v.last) {
+		v.report.Unclean++
+	}
+	if r.Phase != System {
+		return
+	}
+	switch r.Reason {
+	case reasonStart:
+		v.report.Runs++
+	case reasonRecovery:
+		v.report.Repairs++
 	}
 }
 

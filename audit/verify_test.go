@@ -66,7 +66,7 @@ func TestAGoodTrailIsReported(t *testing.T) {
 		LogID: all[0].LogID, Files: 3, Records: int64(len(all)), Bytes: size, FirstSeq: 1,
 		Head: audit.Head{Seq: int64(len(all)), Hash: audit.HashLine(last)},
 		From: all[0].Timestamp, To: all[len(all)-1].Timestamp,
-		Checkpoints: 5, Signed: int64(len(all)), SelfAttested: true, Key: keyOf(t, dir),
+		Runs: 2, Checkpoints: 5, Signed: int64(len(all)), SelfAttested: true, Key: keyOf(t, dir),
 	}
 	before := contents(t, dir)
 	if got := verify(t, dir); !reflect.DeepEqual(got, want) {

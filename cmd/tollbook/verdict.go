@@ -27,6 +27,9 @@ type verdict struct {
 	Checkpoints  int64  `json:"checkpoints"`
 	Anchored     int    `json:"anchored"` // checkpoints from elsewhere
 	Unsigned     int64  `json:"unsigned"` // records behind the newest checkpoint
+	Runs         int64  `json:"runs"`
+	Unclean      int64  `json:"unclean"` // runs that ended without a stop record
+	Repairs      int64  `json:"repairs"` // torn ends that were cut
 	VerifierKey  string `json:"verifier_key,omitempty"`
 	SelfAttested bool   `json:"self_attested"`
 
@@ -51,6 +54,7 @@ func judge(r *audit.Report, err error) verdict {
 		v.FirstSeq, v.LastSeq, v.LastHash = r.FirstSeq, r.Head.Seq, r.Head.Hash.String()
 		v.Open = append(v.Open, r.Open...)
 		v.Checkpoints, v.Anchored, v.Unsigned = r.Checkpoints, r.Anchored, r.Unsigned()
+		v.Runs, v.Unclean, v.Repairs = r.Runs, r.Unclean, r.Repairs
 		v.VerifierKey, v.SelfAttested = r.Key, r.SelfAttested
 	}
 	if bad, ok := errors.AsType[*audit.VerifyError](err); ok {
@@ -90,8 +94,9 @@ func (v verdict) text(log string) string {
 		text += fmt.Sprintf("  begun at     the checkpoint of %d lines\n", r.Begin)
 	}
 	text += fmt.Sprintf("  checkpoints  %d, and %d from elsewhere\n  signed       up to seq %d, %d unsigned behind it\n"+
-		"  key          %s\n  open         %d in the last run\n", v.Checkpoints, v.Anchored, r.Signed, v.Unsigned,
-		v.VerifierKey, len(v.Open))
+		"  key          %s\n  runs         %d, %d of them cut off; %d torn ends repaired\n"+
+		"  open         %d in the last run\n", v.Checkpoints, v.Anchored, r.Signed, v.Unsigned,
+		v.VerifierKey, v.Runs, v.Unclean, v.Repairs, len(v.Open))
 	if r.Unfinished {
 		text += "  a record is being written at this moment\n"
 	}
