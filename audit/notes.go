@@ -85,3 +85,23 @@ func countSignatures(msg []byte) int {
 	_, sigs, _ := bytes.Cut(msg, []byte("\n\n"))
 	return bytes.Count(sigs, []byte("\n"))
 }
+
+// Notes returns the signed checkpoints in a file: one, or a history of them. None
+// of them is verified. Errors hold nothing of the file.
+func Notes(file []byte) ([][]byte, error) {
+	var notes [][]byte
+	err := scanNotes(bytes.NewReader(file), func(msg []byte, _ int64) error {
+		if _, err := newMark(msg, ""); err != nil {
+			return err
+		}
+		notes = append(notes, bytes.Clone(msg))
+		return nil
+	})
+	if err == nil && len(notes) == 0 {
+		err = errUnterminated
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: want signed checkpoints as the trail's folder has them: %w", errCheckpoint, err)
+	}
+	return notes, nil
+}

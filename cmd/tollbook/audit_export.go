@@ -64,15 +64,13 @@ func (c *exportCommand) bundle(a *app, dir string, logs []string, q audit.Query)
 	}
 	bar := newBar(a.stderr)
 	defer bar.clear()
-	cfg := audit.ProveConfig{Progress: bar.update}
-	if c.Begin != "" {
-		var err error
-		if cfg.From, err = readBounded(c.Begin, maxNoteFile); err != nil {
-			return usageError{err}
-		}
+	begin, err := readLastNote(c.Begin)
+	if err != nil {
+		return err
 	}
+	cfg := audit.ProveConfig{Progress: bar.update, From: begin}
 	exported := 0
-	err := writeNewFile(c.Output, func(w io.Writer) (err error) {
+	err = writeNewFile(c.Output, func(w io.Writer) (err error) {
 		exported, err = writeBundle(a, w, dir, filepath.Dir(c.Output), q, cfg)
 		return err
 	})

@@ -68,10 +68,8 @@ func (c *proveCommand) prove(a *app) ([]byte, error) {
 	bar := newBar(a.stderr)
 	defer bar.clear()
 	cfg := audit.ProveConfig{Progress: bar.update}
-	if c.From != "" {
-		if cfg.From, err = readBounded(c.From, maxNoteFile); err != nil {
-			return nil, usageError{err}
-		}
+	if cfg.From, err = readLastNote(c.From); err != nil {
+		return nil, err
 	}
 	if c.Since == "" {
 		seq, err := strconv.ParseInt(c.Seq, 10, 64)
@@ -84,9 +82,9 @@ func (c *proveCommand) prove(a *app) ([]byte, error) {
 		}
 		return p.Text(), nil
 	}
-	older, err := readBounded(c.Since, maxNoteFile)
+	older, err := readLastNote(c.Since)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	p, err := audit.ProveConsistency(a.ctx, dir, older, cfg)
 	if err != nil {

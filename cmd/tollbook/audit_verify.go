@@ -14,8 +14,8 @@ type verifyCommand struct {
 	trailFolder
 
 	Key        string   `help:"The verifier key, as it is known from elsewhere." placeholder:"VKEY"`
-	Checkpoint []string `help:"A signed checkpoint that was kept elsewhere; may be given more than once." placeholder:"FILE"`
-	From       []string `help:"The signed checkpoint to begin at, if the days before it were moved away." placeholder:"FILE"`
+	Checkpoint []string `help:"Signed checkpoints that were kept elsewhere; may be given more than once." placeholder:"FILE"`
+	From       []string `help:"The signed checkpoint to begin at, the last one in the file, if the days before it were moved away." placeholder:"FILE"`
 	JSON       bool     `name:"json" help:"Print JSON."`
 }
 
@@ -92,23 +92,63 @@ type keptNotes []*keptNote
 
 func (c *verifyCommand) notes() (keptNotes, error) {
 	var kept keptNotes
-	for i, file := range append(append([]string(nil), c.Checkpoint...), c.From...) {
-		note, err := readBounded(file, maxNoteFile)
+	for _, file := range c.Checkpoint {
+		notes, err := readNotes(file)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, err
 		}
-		text, _, _ := strings.Cut(string(note), "\n\n")
-		checkpoint, err := audit.ParseCheckpoint(text + "\n")
+		for _, note := range notes {
+			kept = append(kept, &keptNote{file: file, logID: logOf(note), note: note})
+		}
+	}
+	for _, file := range c.From {
+		note, err := readLastNote(file)
 		if err != nil {
-			return nil, usageError{fmt.Errorf("%s: %w", file, err)}
+			return nil, err
 		}
-		kept = append(kept, &keptNote{file, checkpoint.LogID, note, i >= len(c.Checkpoint), false})
+		kept = append(kept, &keptNote{file: file, logID: logOf(note), note: note, from: true})
 	}
 	return kept, nil
 }
 
-// maxNoteFile is the length of the longest file with a checkpoint, in bytes.
-const maxNoteFile = 64 << 10
+// maxNoteFile is the length of the longest file with checkpoints, in bytes: some
+// months of a history.
+const maxNoteFile = 256 << 20
+
+// readNotes reads a file with signed checkpoints.
+func readNotes(file string) ([][]byte, error) {
+	data, err := readBounded(file, maxNoteFile)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	notes, err := audit.Notes(data)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("%s: %w", file, err)}
+	}
+	return notes, nil
+}
+
+// readLastNote reads the last signed checkpoint of a file; none of no file.
+func readLastNote(file string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
+	}
+	notes, err := readNotes(file)
+	if err != nil {
+		return nil, err
+	}
+	return notes[len(notes)-1], nil
+}
+
+// logOf returns the id of the log that a note is of.
+func logOf(note []byte) string {
+	text, _, _ := strings.Cut(string(note), "\n\n")
+	checkpoint, err := audit.ParseCheckpoint(text + "\n")
+	if err != nil {
+		return "" // Notes has parsed it
+	}
+	return checkpoint.LogID
+}
 
 // forOne takes all of them for the one log that there is.
 func (k keptNotes) forOne() (cfg audit.VerifyConfig) {

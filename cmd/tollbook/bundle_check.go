@@ -85,7 +85,7 @@ func (b *bundleReader) open(z *zip.Reader) error {
 		}
 		switch name {
 		case bundleCheckpoint:
-			b.note, err = io.ReadAll(io.LimitReader(f, maxNoteFile))
+			b.note, err = io.ReadAll(io.LimitReader(f, maxProofFile))
 		case bundleRecords:
 			b.records = bufio.NewReaderSize(f, audit.MaxLine)
 		default:
