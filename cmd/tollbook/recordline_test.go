@@ -101,3 +101,15 @@ func TestACutIsMarked(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestWhatIsNotPlainIsQuoted(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]string{
+		"": "", "/jobs/a-b_c?d=e%20'": "/jobs/a-b_c?d=e%20'", "alice 200": `"alice 200"`, `a"b`: `"a\"b"`,
+		`a\b`: `"a\\b"`, "é": `"\u00e9"`, "\x1b[2J": `"\x1b[2J"`, "\xff": `"\xff"`, "\u202e": `"\u202e"`,
+	} {
+		if got := printable(s); got != want {
+			t.Errorf("%q: got %s, want %s", s, got, want)
+		}
+	}
+}

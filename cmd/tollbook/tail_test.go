@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tollbook/audit"
 )
 
 func TestAuditTailPrintsTheLastRecords(t *testing.T) {
@@ -168,5 +170,33 @@ func appendFile(t *testing.T, path string, data []byte) {
 	_, err = f.Write(data)
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAuditTailThatIsStoppedWhileItReadsIsExitCode0(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "audit")
+	log, err := audit.Open(audit.Config{Dir: dir, Durability: audit.OS})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 1100 {
+		if err := log.Record(t.Context(), "fault", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out strings.Builder
+	err = run(ctx, []string{"audit", "tail", "-n", "2000", dir}, nil, nil, &out, &out)
+	if exitCode(err) != exitOK || strings.Count(out.String(), "\n") >= 1100 {
+		t.Errorf("got %v after %d lines, want exit code 0 before the end", err, strings.Count(out.String(), "\n"))
+	}
+	err = run(ctx, []string{"audit", "query", "--json", dir}, nil, nil, &out, &out)
+	if exitCode(err) != exitNo || !strings.Contains(err.Error(), "stopped before the end") {
+		t.Errorf("query: got %v, want that it is not the whole answer", err)
 	}
 }
