@@ -35,6 +35,8 @@ func (c *crowd) start(t *testing.T, seed uint64) (stop func()) {
 	for n := range loadClients {
 		client, random := newClient(t), newRandom(seed, uint64(n))
 		clients.Go(func() {
+			// A connection that carried no request would delay a shutdown by 5 s.
+			defer client.CloseIdleConnections()
 			for ctx.Err() == nil {
 				c.ask(ctx, client, random)
 				pause(ctx, between(random, 0, thinking))

@@ -128,9 +128,7 @@ func (k *killer) kill(t *testing.T) {
 	default:
 		s = k.ready(t)
 		k.sleep(loaded)
-		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Errorf("sending SIGTERM: %v", err)
-		}
+		s.signal(t, syscall.SIGTERM)
 		k.sleep(ending)
 	}
 	s.kill()

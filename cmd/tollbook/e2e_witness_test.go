@@ -14,12 +14,13 @@ import (
 // witness is an upstream that remembers whom it saw. It knows these requests:
 //
 //	POST /jobs         answered 201 with a short body of known length
-//	POST /jobs/held    never answered
+//	POST /jobs/held    answered like the first, once somebody says so
 //	GET  /jobs/big     answered with more than the proxy holds back
 //	GET  /jobs/stream  answered piece by piece, without a length
 type witness struct {
 	url     string
 	arrived chan struct{} // one for each held request, if somebody waits for it
+	answer  chan struct{} // one for each that is answered
 
 	mu   sync.Mutex
 	seen map[string]string // path by request id
@@ -34,7 +35,9 @@ const (
 
 func newWitness(t *testing.T) *witness {
 	t.Helper()
-	w := &witness{arrived: make(chan struct{}, 1), seen: map[string]string{}}
+	w := &witness{
+		arrived: make(chan struct{}, 1), answer: make(chan struct{}), seen: map[string]string{},
+	}
 	server := httptest.NewServer(w)
 	t.Cleanup(server.Close)
 	w.url = server.URL
@@ -52,17 +55,25 @@ func (w *witness) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		case w.arrived <- struct{}{}:
 		default:
 		}
-		<-r.Context().Done()
+		select {
+		case <-r.Context().Done():
+		case <-w.answer:
+			created(rw)
+		}
 	case "/jobs/big":
 		rw.Header().Set("Content-Length", strconv.Itoa(bigBytes))
 		_, _ = rw.Write(bytes.Repeat([]byte{'x'}, bigBytes))
 	case "/jobs/stream":
 		stream(rw)
 	default:
-		rw.Header().Set("Content-Type", "application/json")
-		rw.WriteHeader(http.StatusCreated)
-		_, _ = io.WriteString(rw, `{"job_id":"1","status":"pending"}`)
+		created(rw)
 	}
+}
+
+func created(rw http.ResponseWriter) {
+	rw.Header().Set("Content-Type", "application/json")
+	rw.WriteHeader(http.StatusCreated)
+	_, _ = io.WriteString(rw, `{"job_id":"1","status":"pending"}`)
 }
 
 func stream(rw http.ResponseWriter) {
@@ -97,6 +108,16 @@ func (w *witness) awaitHeld(t *testing.T) {
 	case <-w.arrived:
 	case <-time.After(patience):
 		t.Fatalf("waited %v for a request to be held", patience)
+	}
+}
+
+// answerHeld has one of the held requests answered.
+func (w *witness) answerHeld(t *testing.T) {
+	t.Helper()
+	select {
+	case w.answer <- struct{}{}:
+	case <-time.After(patience):
+		t.Fatalf("waited %v for a held request", patience)
 	}
 }
 

@@ -1,0 +1,158 @@
+package main_test
+
+import (
+	"context"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"tollbook/proxy/clerk/clerktest"
+)
+
+// bench is what a fault is tried on: a program on its addresses, before a
+// witness, and a ledger of what its client got.
+type bench struct {
+	launch
+	binary, trail string
+	up            *witness
+	tokens        tokens
+	client        *http.Client
+
+	mu    sync.Mutex
+	whole []receipt // of all requests
+}
+
+// newBench makes a bench with a trail that does not exist yet. A program that
+// must end does so within drainTimeout.
+func newBench(t *testing.T, binary string) *bench {
+	t.Helper()
+	return newBenchOn(t, binary, filepath.Join(t.TempDir(), "trail"))
+}
+
+// drainTimeout is how long a program waits for the requests in flight.
+const drainTimeout = "300ms"
+
+func newBenchOn(t *testing.T, binary, trail string) *bench {
+	t.Helper()
+	key, up := clerktest.SharedKey(keyID), newWitness(t)
+	settings := trusting(key)
+	settings["TOLLBOOK_DRAIN_TIMEOUT"] = drainTimeout
+	return &bench{
+		launch: newLaunch(t, binary, up.url, trail, settings), binary: binary, trail: trail,
+		up: up, tokens: tokens{key: key}, client: newClient(t),
+	}
+}
+
+// ready starts the program and returns once it is ready.
+func (b *bench) ready(t *testing.T) *sidecar {
+	t.Helper()
+	s := b.launch.start(t)
+	s.waitUntilOK(t, s.admin+"/readyz")
+	return s
+}
+
+// startedOrExited waits until the program is ready, and reports false if it has
+// ended instead.
+func (b *bench) startedOrExited(t *testing.T, s *sidecar) (started bool) {
+	t.Helper()
+	client := newClient(t)
+	eventually(t, "the program is ready or has ended", func() error {
+		if s.hasExited() {
+			return nil
+		}
+		err := statusOK(t.Context(), client, s.admin+"/readyz")
+		started = err == nil
+		return err
+	})
+	return started
+}
+
+// post posts a job and returns the reply: the zero receipt if there was none, or
+// not to its end.
+func (b *bench) post(t *testing.T) receipt {
+	t.Helper()
+	return b.postTo(t.Context(), "/jobs")
+}
+
+func (b *bench) postTo(ctx context.Context, path string) receipt {
+	got, err := post(ctx, b.client, "http://"+b.proxy+path, b.tokens.current())
+	if err != nil {
+		return receipt{}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.whole = append(b.whole, got)
+	return got
+}
+
+// hold posts a job that the witness holds, and returns once it does. The reply
+// comes when the witness is told to answer, or is the zero receipt once ctx or
+// the program has ended.
+func (b *bench) hold(ctx context.Context, t *testing.T) <-chan receipt {
+	t.Helper()
+	replies := b.ask(ctx, t)
+	b.up.awaitHeld(t)
+	return replies
+}
+
+// ask is hold that does not wait for the witness.
+func (b *bench) ask(ctx context.Context, t *testing.T) <-chan receipt {
+	t.Helper()
+	replies := make(chan receipt, 1)
+	var done sync.WaitGroup
+	done.Go(func() { replies <- b.postTo(ctx, "/jobs/held") })
+	t.Cleanup(done.Wait)
+	return replies
+}
+
+// wantCreated posts a job and holds the reply to a 201.
+func (b *bench) wantCreated(t *testing.T) receipt {
+	t.Helper()
+	got := b.post(t)
+	if got.status != http.StatusCreated {
+		t.Fatalf("POST /jobs: got %d %s, want 201", got.status, got.body)
+	}
+	return got
+}
+
+// wantRefused holds a reply to the program's own, with this status and reason.
+func (b *bench) wantRefused(t *testing.T, got receipt, status int, reason string) {
+	t.Helper()
+	if got.status != status || !strings.Contains(got.body, `"reason":"`+reason+`"`) {
+		t.Errorf("got %d %s, want %d %s", got.status, got.body, status, reason)
+	}
+	if got.retryAfter == "" && status == http.StatusServiceUnavailable {
+		t.Errorf("%s: got no Retry-After", reason)
+	}
+}
+
+// recovered starts the program again, without faults, and holds the trail to
+// the promise.
+func (b *bench) recovered(t *testing.T) {
+	t.Helper()
+	s := b.ready(t)
+	b.wantCreated(t)
+	s.terminate(t)
+	b.judge(t)
+}
+
+// judge compares what upstream and client saw with what the trail says of a
+// program that has ended.
+func (b *bench) judge(t *testing.T) map[string]trailRecord {
+	t.Helper()
+	wantVerified(t, b.binary, b.trail)
+	closed := wantClosedOnce(t, readTrail(t, b.trail))
+	b.up.wantReceived(t, closed)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var good []receipt
+	for _, r := range b.whole {
+		if r.status/100 == 2 {
+			good = append(good, r)
+		}
+	}
+	wantRecorded(t, closed, good)
+	return closed
+}
