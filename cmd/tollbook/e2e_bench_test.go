@@ -128,6 +128,15 @@ func (b *bench) wantRefused(t *testing.T, got receipt, status int, reason string
 	}
 }
 
+// wantNotReady holds /readyz to a 503.
+func (b *bench) wantNotReady(t *testing.T, s *sidecar) {
+	t.Helper()
+	err := statusOK(t.Context(), b.client, s.admin+"/readyz")
+	if err == nil || err.Error() != "status 503" {
+		t.Errorf("/readyz: got %v, want status 503", err)
+	}
+}
+
 // recovered starts the program again, without faults, and holds the trail to
 // the promise.
 func (b *bench) recovered(t *testing.T) {

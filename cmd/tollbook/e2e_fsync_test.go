@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -175,29 +173,4 @@ func wantNotRetried(t *testing.T, calls []call) (first int) {
 		bad[c.path] = bad[c.path] || c.injected
 	}
 	return first
-}
-
-// tear leaves what a run does that is killed while it writes, with a request
-// open.
-func (b *bench) tear(t *testing.T) {
-	t.Helper()
-	s := b.launch.start(t)
-	s.waitUntilOK(t, s.admin+"/readyz")
-	b.wantCreated(t)
-	b.hold(t.Context(), t)
-	s.kill()
-	b.appendTo(t, `{"timestamp":"2026-`)
-}
-
-// appendTo appends text to the newest day file.
-func (b *bench) appendTo(t *testing.T, text string) {
-	t.Helper()
-	file, err := os.OpenFile(filepath.Clean(newestDay(t, b.trail)), os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		t.Fatalf("opening the trail: %v", err)
-	}
-	_, err = file.WriteString(text)
-	if closed := file.Close(); err != nil || closed != nil {
-		t.Fatalf("appending to the trail: %v, %v", err, closed)
-	}
 }

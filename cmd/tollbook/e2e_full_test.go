@@ -51,7 +51,6 @@ func TestFilledFolderResumesWhenThereIsRoom(t *testing.T) {
 	for _, makeRoom := range []func(t *testing.T, folder string){removeBallast, growSmall} {
 		b.fill(t, folder)
 		b.wantUnavailable(t)
-		b.wantNotReady(t, s)
 		makeRoom(t, folder)
 		b.wantResumed(t)
 	}
@@ -103,15 +102,6 @@ func (b *bench) wantUnavailable(t *testing.T) {
 	b.wantRefused(t, b.post(t), http.StatusServiceUnavailable, "audit_unavailable")
 	if got := b.up.requests(); got != seen {
 		t.Errorf("the upstream saw %d requests while the trail could not be written", got-seen)
-	}
-}
-
-// wantNotReady holds /readyz to a 503.
-func (b *bench) wantNotReady(t *testing.T, s *sidecar) {
-	t.Helper()
-	err := statusOK(t.Context(), b.client, s.admin+"/readyz")
-	if err == nil || err.Error() != "status 503" {
-		t.Errorf("/readyz: got %v, want status 503", err)
 	}
 }
 

@@ -22,7 +22,7 @@ const installStrace = "needs strace and the permission to trace " +
 func requireStrace(t *testing.T) {
 	t.Helper()
 	probe := exec.CommandContext(t.Context(), "strace",
-		"-D", "-f", "--seccomp-bpf", "-y", "-e", "trace=fsync", "true")
+		"-D", "-f", "-yy", "--seccomp-bpf", "-e", "trace=fsync", "true")
 	if out, err := probe.CombinedOutput(); err != nil {
 		lacking(t, installStrace+": "+err.Error()+" "+string(out))
 	}
@@ -35,7 +35,7 @@ func (l launch) traced(t *testing.T, args ...string) (_ launch, trace string) {
 	t.Helper()
 	trace = filepath.Join(t.TempDir(), "trace")
 	// -D: the program stays the test's own child, and strace ends with it.
-	strace := []string{"strace", "-D", "-f", "-y", "--seccomp-bpf", "-o", trace}
+	strace := []string{"strace", "-D", "-f", "-yy", "--seccomp-bpf", "-o", trace}
 	l.command = slices.Concat(strace, args, l.command)
 	return l, trace
 }
@@ -71,7 +71,7 @@ var (
 	// PID name(…, or PID <... name resumed>…
 	callLine    = regexp.MustCompile(`^(\d+) +(\w+)(\(.*)$`)
 	resumedLine = regexp.MustCompile(`^(\d+) +<\.\.\. (\w+) resumed>(.*)$`)
-	firstPath   = regexp.MustCompile(`^\(\d+<([^>]*)>`)
+	firstPath   = regexp.MustCompile(`^\(\d+<(TCP:\[[^]]*]|[^>]*)>`)
 	resultOf    = regexp.MustCompile(`^.* = (\d\S*)`)
 )
 
