@@ -101,7 +101,7 @@ func TestTornLineIsKeptAndCut(t *testing.T) {
 	b.tear(t)
 	b.recovered(t)
 	b.wantSystemRecord(t, "recovery")
-	kept, err := filepath.Glob(filepath.Join(b.trail, "*.torn-*"))
+	kept, err := filepath.Glob(filepath.Join(b.trail, "audit_*.torn-*"))
 	if err != nil || len(kept) != 1 {
 		t.Fatalf("evidence: got %q, %v, want one file", kept, err)
 	}

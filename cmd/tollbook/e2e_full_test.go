@@ -18,25 +18,31 @@ import (
 // small one beforehand.
 var fullSettings = map[string]string{}
 
-// TestFullDiskRefusesRequests lets strace say ENOSPC for the writes of the day
-// file, while the disk of the machine is not full.
+// TestFullDiskRefusesRequests lets strace say that there is no room for what is
+// written to the day file, while the disk of the machine is not full.
 func TestFullDiskRefusesRequests(t *testing.T) {
 	t.Parallel()
 	requireStrace(t)
-	b := newBench(t, buildTollbook(t))
-	maps.Copy(b.settings, fullSettings)
-	s := b.ready(t)
-	b.wantCreated(t)
-	strace := s.attach(t, "-P", newestDay(t, b.trail), "-e", "inject=write:error=ENOSPC")
-	b.wantUnavailable(t)
-	b.wantUnavailable(t)
-	b.wantNotReady(t, s)
-	strace.signal(t, syscall.SIGINT) // it lets go of the program
-	<-strace.exited
-	b.wantResumed(t)
-	s.terminate(t)
-	b.judge(t)
-	b.wantSystemRecord(t, "fault")
+	binary := buildTollbook(t)
+	for _, errno := range []string{"ENOSPC", "EDQUOT"} {
+		t.Run(errno, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, binary)
+			maps.Copy(b.settings, fullSettings)
+			s := b.ready(t)
+			b.wantCreated(t)
+			strace := s.attach(t, "-P", newestDay(t, b.trail), "-e", "inject=write:error="+errno)
+			b.wantUnavailable(t)
+			b.wantUnavailable(t)
+			b.wantNotReady(t, s)
+			strace.signal(t, syscall.SIGINT) // it lets go of the program
+			<-strace.exited
+			b.wantResumed(t)
+			s.terminate(t)
+			b.judge(t)
+			b.wantSystemRecord(t, "fault")
+		})
+	}
 }
 
 // TestFilledFolderResumesWhenThereIsRoom fills the file system of the trail, and

@@ -2,22 +2,49 @@ package main_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"tollbook/proxy/clerk/clerktest"
 )
 
-// buildTollbook builds the program as its users run it and returns its path.
+// runTests runs the tests with a folder for the program to be built in.
+func runTests(m *testing.M) {
+	folder, err := os.MkdirTemp("", "tollbook-built-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(folder)
+	built = sync.OnceValues(func() (string, error) { return build(folder) })
+	m.Run()
+}
+
+// built builds the program once and returns its path.
+var built func() (string, error)
+
+// build builds the program as its users run it.
+func build(folder string) (string, error) {
+	binary := filepath.Join(folder, "tollbook")
+	// Not a test's context: the program is all tests'.
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", binary, ".")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building tollbook: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+// buildTollbook returns the path of the built program.
 func buildTollbook(t *testing.T) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "tollbook")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building tollbook: %v\n%s", err, out)
+	binary, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return binary
 }
