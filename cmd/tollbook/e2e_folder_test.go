@@ -12,10 +12,10 @@ import (
 func TestSecondProcessOnTheFolderIsRefused(t *testing.T) {
 	t.Parallel()
 	binary := buildTollbook(t)
-	b := newBench(t, binary)
+	b := newBed(t, binary)
 	first := b.ready(t)
 	b.wantCreated(t)
-	second := newBenchOn(t, binary, b.trail).launch.start(t)
+	second := newBedOn(t, binary, b.trail).start(t)
 	second.wantExit(t, 1)
 	if out := second.output.String(); !strings.Contains(out, "in use by another process") {
 		t.Errorf("the cause is not named:\n%s", out)
@@ -49,7 +49,7 @@ func TestTamperedFileEndsTheProgram(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, binary)
+			b := newBed(t, binary)
 			s := b.ready(t)
 			b.wantCreated(t)
 			b.hold(t.Context(), t) // keeps the program from ending at once
@@ -97,7 +97,7 @@ func appendTo(file, text string) error {
 // written to its end.
 func TestTornLineIsKeptAndCut(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, buildTollbook(t))
+	b := newBed(t, buildTollbook(t))
 	b.tear(t)
 	b.recovered(t)
 	b.wantSystemRecord(t, "recovery")
@@ -115,7 +115,7 @@ const tornLine = `{"timestamp":"2026-`
 
 // tear leaves what a run does that is killed while it writes, with a request
 // open.
-func (b *bench) tear(t *testing.T) {
+func (b *bed) tear(t *testing.T) {
 	t.Helper()
 	s := b.ready(t)
 	b.wantCreated(t)

@@ -25,7 +25,7 @@ func TestNoFsyncIsBelievedAfterOneFailed(t *testing.T) {
 		for nth := 1; nth <= fsyncs; nth++ {
 			t.Run(fmt.Sprintf("%s, fsync %d", c.name, nth), func(t *testing.T) {
 				t.Parallel()
-				b := newBench(t, binary)
+				b := newBed(t, binary)
 				if c.torn {
 					b.tear(t)
 				}
@@ -42,9 +42,9 @@ func TestNoFsyncIsBelievedAfterOneFailed(t *testing.T) {
 const fsyncs = 12
 
 // failFsync runs the program with EIO for the nth fsync and fdatasync.
-func (b *bench) failFsync(t *testing.T, nth int) {
+func (b *bed) failFsync(t *testing.T, nth int) {
 	t.Helper()
-	l, trace := b.launch.traced(t, "-e", "trace=fsync,fdatasync",
+	l, trace := b.traced(t, "-e", "trace=fsync,fdatasync",
 		"-e", fmt.Sprintf("inject=fsync,fdatasync:error=EIO:when=%d", nth))
 	s := l.start(t)
 	if b.startedOrExited(t, s) {
@@ -66,7 +66,7 @@ func (b *bench) failFsync(t *testing.T, nth int) {
 
 // useUntilFailure asks until a request fails, then shuts the program down unless
 // it ends by itself.
-func (b *bench) useUntilFailure(t *testing.T, s *sidecar) {
+func (b *bed) useUntilFailure(t *testing.T, s *sidecar) {
 	t.Helper()
 	const requests = 8
 	held, cancel := context.WithCancel(t.Context())
@@ -91,24 +91,24 @@ func TestFailingDiskFailsTheRequest(t *testing.T) {
 	for _, calls := range []string{"fsync,fdatasync", "write"} {
 		for _, c := range []struct {
 			record string
-			use    func(b *bench, t *testing.T, s *sidecar, replies <-chan receipt)
+			use    func(b *bed, t *testing.T, s *sidecar)
 		}{
-			{"received", (*bench).failReceived},
-			{"completed", (*bench).failCompleted},
-			{"stop", func(_ *bench, t *testing.T, s *sidecar, _ <-chan receipt) {
+			{"received", (*bed).failReceived},
+			{"completed", (*bed).failCompleted},
+			{"stop", func(_ *bed, t *testing.T, s *sidecar) {
 				t.Helper()
 				s.signal(t, syscall.SIGTERM)
 			}},
 		} {
 			t.Run(calls+" of "+c.record, func(t *testing.T) {
 				t.Parallel()
-				b := newBench(t, binary)
+				b := newBed(t, binary)
 				s := b.ready(t)
 				b.wantCreated(t)
+				b.hold(t.Context(), t)
 				b.hold(t.Context(), t) // keeps the program from ending at once
-				replies := b.hold(t.Context(), t)
 				s.attach(t, "-P", newestDay(t, b.trail), "-e", "inject="+calls+":error=EIO")
-				c.use(b, t, s, replies)
+				c.use(b, t, s)
 				wantDiskError(t, s)
 				b.recovered(t)
 			})
@@ -116,21 +116,21 @@ func TestFailingDiskFailsTheRequest(t *testing.T) {
 	}
 }
 
-func (b *bench) failReceived(t *testing.T, s *sidecar, _ <-chan receipt) {
+func (b *bed) failReceived(t *testing.T, s *sidecar) {
 	t.Helper()
 	b.wantUnavailable(t)
 	b.wantNoMore(t, s)
 }
 
-func (b *bench) failCompleted(t *testing.T, s *sidecar, replies <-chan receipt) {
+func (b *bed) failCompleted(t *testing.T, s *sidecar) {
 	t.Helper()
 	b.up.answerHeld(t)
-	b.wantRefused(t, <-replies, http.StatusInternalServerError, "audit_outcome_unrecorded")
+	b.wantRefused(t, <-b.held, http.StatusInternalServerError, "audit_outcome_unrecorded")
 	b.wantNoMore(t, s)
 }
 
 // wantNoMore holds a program that lost its disk to refusals until it has ended.
-func (b *bench) wantNoMore(t *testing.T, s *sidecar) {
+func (b *bed) wantNoMore(t *testing.T, s *sidecar) {
 	t.Helper()
 	client := newClient(t)
 	for deadline := time.Now().Add(patience); !s.hasExited() && time.Now().Before(deadline); {

@@ -27,7 +27,7 @@ func TestFullDiskRefusesRequests(t *testing.T) {
 	for _, errno := range []string{"ENOSPC", "EDQUOT"} {
 		t.Run(errno, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, binary)
+			b := newBed(t, binary)
 			maps.Copy(b.settings, fullSettings)
 			s := b.ready(t)
 			b.wantCreated(t)
@@ -50,7 +50,7 @@ func TestFullDiskRefusesRequests(t *testing.T) {
 func TestFilledFolderResumesWhenThereIsRoom(t *testing.T) {
 	t.Parallel()
 	folder := mountSmall(t)
-	b := newBenchOn(t, buildTollbook(t), filepath.Join(folder, "trail"))
+	b := newBedOn(t, buildTollbook(t), filepath.Join(folder, "trail"))
 	maps.Copy(b.settings, fullSettings)
 	s := b.ready(t)
 	b.wantCreated(t)
@@ -66,7 +66,7 @@ func TestFilledFolderResumesWhenThereIsRoom(t *testing.T) {
 }
 
 // fill takes all room but some, and posts jobs until that is used up too.
-func (b *bench) fill(t *testing.T, folder string) {
+func (b *bed) fill(t *testing.T, folder string) {
 	t.Helper()
 	ballast, err := os.OpenFile(filepath.Join(folder, "ballast"), os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
@@ -92,7 +92,7 @@ func (b *bench) fill(t *testing.T, folder string) {
 
 // wantEither holds the reply at the moment at which the disk is full to one of
 // two: before or after the request was forwarded.
-func (b *bench) wantEither(t *testing.T, got receipt) {
+func (b *bed) wantEither(t *testing.T, got receipt) {
 	t.Helper()
 	if got.status == http.StatusInternalServerError {
 		b.wantRefused(t, got, http.StatusInternalServerError, "audit_outcome_unrecorded")
@@ -102,7 +102,7 @@ func (b *bench) wantEither(t *testing.T, got receipt) {
 }
 
 // wantUnavailable posts a job, which must be refused and not be forwarded.
-func (b *bench) wantUnavailable(t *testing.T) {
+func (b *bed) wantUnavailable(t *testing.T) {
 	t.Helper()
 	seen := b.up.requests()
 	b.wantRefused(t, b.post(t), http.StatusServiceUnavailable, "audit_unavailable")
@@ -112,7 +112,7 @@ func (b *bench) wantUnavailable(t *testing.T) {
 }
 
 // wantResumed waits until a request succeeds again. Until then all are refused.
-func (b *bench) wantResumed(t *testing.T) {
+func (b *bed) wantResumed(t *testing.T) {
 	t.Helper()
 	eventually(t, "requests succeed again", func() error {
 		got := b.post(t)
@@ -125,7 +125,7 @@ func (b *bench) wantResumed(t *testing.T) {
 }
 
 // wantSystemRecord holds the trail to a system record of this kind.
-func (b *bench) wantSystemRecord(t *testing.T, kind string) {
+func (b *bed) wantSystemRecord(t *testing.T, kind string) {
 	t.Helper()
 	for _, r := range readTrail(t, b.trail) {
 		if r.Phase == "system" && r.Reason == kind {

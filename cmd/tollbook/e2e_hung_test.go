@@ -17,17 +17,17 @@ import (
 func TestHungDiskTrapsNobody(t *testing.T) {
 	t.Parallel()
 	requireStrace(t)
-	b := newBench(t, buildTollbook(t))
+	b := newBed(t, buildTollbook(t))
 	s := b.ready(t)
 	b.wantCreated(t)
-	replies := b.hold(t.Context(), t)
+	b.hold(t.Context(), t)
 	seen := b.up.requests()
 
 	// For longer than the test: the disk goes on when strace lets go.
 	strace := s.attach(t, "-P", newestDay(t, b.trail), "-e", "inject=fsync,fdatasync:delay_enter=100s")
 	refused := b.postTogether(t, loadClients)
 	b.up.answerHeld(t)
-	b.wantRefused(t, <-replies, http.StatusInternalServerError, "audit_outcome_unrecorded")
+	b.wantRefused(t, <-b.held, http.StatusInternalServerError, "audit_outcome_unrecorded")
 	b.wantNotReady(t, s)
 	s.wantBounded(t, func() {
 		for range 1000 {
@@ -53,7 +53,7 @@ func TestHungDiskTrapsNobody(t *testing.T) {
 }
 
 // postTogether posts n jobs at once and returns the replies.
-func (b *bench) postTogether(t *testing.T, n int) []receipt {
+func (b *bed) postTogether(t *testing.T, n int) []receipt {
 	t.Helper()
 	replies := make([]receipt, n)
 	var all sync.WaitGroup
@@ -66,7 +66,7 @@ func (b *bench) postTogether(t *testing.T, n int) []receipt {
 
 // wantNotForwarded holds what the trail says of refused requests, if anything, to
 // not_forwarded. It says that of one at least: whose record the disk hung on.
-func (b *bench) wantNotForwarded(t *testing.T, closed map[string]trailRecord, refused []receipt) {
+func (b *bed) wantNotForwarded(t *testing.T, closed map[string]trailRecord, refused []receipt) {
 	t.Helper()
 	recorded := 0
 	for _, r := range refused {

@@ -32,7 +32,7 @@ func TestKillUnderLoadLosesNoRecord(t *testing.T) {
 	for first := uint64(0); first < kills; first += perTrail {
 		t.Run(fmt.Sprintf("from kill %d", first+1), func(t *testing.T) {
 			t.Parallel()
-			newKiller(t, binary, seed+first).run(t, min(perTrail, kills-first))
+			newKiller(t, binary, seed+first).run(t, int(min(perTrail, kills-first)))
 		})
 	}
 }
@@ -79,7 +79,7 @@ func newKiller(t *testing.T, binary string, seed uint64) *killer {
 	}
 }
 
-func (k *killer) run(t *testing.T, kills uint64) {
+func (k *killer) run(t *testing.T, kills int) {
 	t.Helper()
 	begun := time.Now()
 	stop := k.crowd.start(t, k.seed)
@@ -103,7 +103,7 @@ func (k *killer) run(t *testing.T, kills uint64) {
 // again, though requests go on.
 func (k *killer) ready(t *testing.T) *sidecar {
 	t.Helper()
-	s := k.launch.start(t)
+	s := k.start(t)
 	s.waitUntilOK(t, s.admin+"/readyz")
 	wantVerified(t, k.binary, k.trail)
 	return s
@@ -120,7 +120,7 @@ func (k *killer) kill(t *testing.T) {
 	var s *sidecar
 	switch moment {
 	case 0:
-		s = k.launch.start(t)
+		s = k.start(t)
 		k.sleep(starting)
 	case 1:
 		s = k.ready(t)

@@ -45,7 +45,6 @@ func (l launch) traced(t *testing.T, args ...string) (_ launch, trace string) {
 func (p *process) attach(t *testing.T, args ...string) *process {
 	t.Helper()
 	args = append([]string{"-f", "-o", os.DevNull, "-p", strconv.Itoa(p.cmd.Process.Pid)}, args...)
-	//nolint:gosec // G204: the arguments are the tests' own
 	strace := startProcess(t, exec.CommandContext(context.Background(), "strace", args...))
 	eventually(t, "strace has attached", func() error {
 		if out := strace.output.String(); !strings.Contains(out, " attached") {

@@ -11,51 +11,56 @@ import (
 	"tollbook/proxy/clerk/clerktest"
 )
 
-// bench is what a fault is tried on: a program on its addresses, before a
+// bed is what a fault is tried on: a program on its addresses, before a
 // witness, and a ledger of what its client got.
-type bench struct {
+type bed struct {
 	launch
 	binary, trail string
 	up            *witness
 	tokens        tokens
 	client        *http.Client
+	held          chan receipt // the replies to held requests
 
 	mu    sync.Mutex
 	whole []receipt // of all requests
 }
 
-// newBench makes a bench with a trail that does not exist yet. A program that
+// newBed makes a bed with a trail that does not exist yet. A program that
 // must end does so within drainTimeout.
-func newBench(t *testing.T, binary string) *bench {
+func newBed(t *testing.T, binary string) *bed {
 	t.Helper()
-	return newBenchOn(t, binary, filepath.Join(t.TempDir(), "trail"))
+	return newBedOn(t, binary, filepath.Join(t.TempDir(), "trail"))
 }
+
+// maxHeld is how many requests a test holds at most.
+const maxHeld = 4
 
 // drainTimeout is how long a program waits for the requests in flight.
 const drainTimeout = "300ms"
 
-func newBenchOn(t *testing.T, binary, trail string) *bench {
+func newBedOn(t *testing.T, binary, trail string) *bed {
 	t.Helper()
 	key, up := clerktest.SharedKey(keyID), newWitness(t)
 	settings := trusting(key)
 	settings["TOLLBOOK_DRAIN_TIMEOUT"] = drainTimeout
-	return &bench{
+	return &bed{
 		launch: newLaunch(t, binary, up.url, trail, settings), binary: binary, trail: trail,
 		up: up, tokens: tokens{key: key}, client: newClient(t),
+		held: make(chan receipt, maxHeld),
 	}
 }
 
 // ready starts the program and returns once it is ready.
-func (b *bench) ready(t *testing.T) *sidecar {
+func (b *bed) ready(t *testing.T) *sidecar {
 	t.Helper()
-	s := b.launch.start(t)
+	s := b.start(t)
 	s.waitUntilOK(t, s.admin+"/readyz")
 	return s
 }
 
 // startedOrExited waits until the program is ready, and reports false if it has
 // ended instead.
-func (b *bench) startedOrExited(t *testing.T, s *sidecar) (started bool) {
+func (b *bed) startedOrExited(t *testing.T, s *sidecar) (started bool) {
 	t.Helper()
 	client := newClient(t)
 	eventually(t, "the program is ready or has ended", func() error {
@@ -71,12 +76,12 @@ func (b *bench) startedOrExited(t *testing.T, s *sidecar) (started bool) {
 
 // post posts a job and returns the reply: the zero receipt if there was none, or
 // not to its end.
-func (b *bench) post(t *testing.T) receipt {
+func (b *bed) post(t *testing.T) receipt {
 	t.Helper()
 	return b.postTo(t.Context(), "/jobs")
 }
 
-func (b *bench) postTo(ctx context.Context, path string) receipt {
+func (b *bed) postTo(ctx context.Context, path string) receipt {
 	got, err := post(ctx, b.client, "http://"+b.proxy+path, b.tokens.current())
 	if err != nil {
 		return receipt{}
@@ -87,38 +92,33 @@ func (b *bench) postTo(ctx context.Context, path string) receipt {
 	return got
 }
 
-// hold posts a job that the witness holds, and returns once it does. The reply
-// comes when the witness is told to answer, or is the zero receipt once ctx or
-// the program has ended.
-func (b *bench) hold(ctx context.Context, t *testing.T) <-chan receipt {
+// hold posts a job that the witness holds, and returns once it does. Its reply
+// comes to held when the witness is told to answer, or as the zero receipt once
+// ctx or the program has ended.
+func (b *bed) hold(ctx context.Context, t *testing.T) {
 	t.Helper()
-	replies := b.ask(ctx, t)
+	b.ask(ctx, t)
 	b.up.awaitHeld(t)
-	return replies
 }
 
 // ask is hold that does not wait for the witness.
-func (b *bench) ask(ctx context.Context, t *testing.T) <-chan receipt {
+func (b *bed) ask(ctx context.Context, t *testing.T) {
 	t.Helper()
-	replies := make(chan receipt, 1)
 	var done sync.WaitGroup
-	done.Go(func() { replies <- b.postTo(ctx, "/jobs/held") })
+	done.Go(func() { b.held <- b.postTo(ctx, "/jobs/held") })
 	t.Cleanup(done.Wait)
-	return replies
 }
 
 // wantCreated posts a job and holds the reply to a 201.
-func (b *bench) wantCreated(t *testing.T) receipt {
+func (b *bed) wantCreated(t *testing.T) {
 	t.Helper()
-	got := b.post(t)
-	if got.status != http.StatusCreated {
+	if got := b.post(t); got.status != http.StatusCreated {
 		t.Fatalf("POST /jobs: got %d %s, want 201", got.status, got.body)
 	}
-	return got
 }
 
 // wantRefused holds a reply to the program's own, with this status and reason.
-func (b *bench) wantRefused(t *testing.T, got receipt, status int, reason string) {
+func (b *bed) wantRefused(t *testing.T, got receipt, status int, reason string) {
 	t.Helper()
 	if got.status != status || !strings.Contains(got.body, `"reason":"`+reason+`"`) {
 		t.Errorf("got %d %s, want %d %s", got.status, got.body, status, reason)
@@ -129,7 +129,7 @@ func (b *bench) wantRefused(t *testing.T, got receipt, status int, reason string
 }
 
 // wantNotReady holds /readyz to a 503.
-func (b *bench) wantNotReady(t *testing.T, s *sidecar) {
+func (b *bed) wantNotReady(t *testing.T, s *sidecar) {
 	t.Helper()
 	err := statusOK(t.Context(), b.client, s.admin+"/readyz")
 	if err == nil || err.Error() != "status 503" {
@@ -139,7 +139,7 @@ func (b *bench) wantNotReady(t *testing.T, s *sidecar) {
 
 // recovered starts the program again, without faults, and holds the trail to
 // the promise.
-func (b *bench) recovered(t *testing.T) {
+func (b *bed) recovered(t *testing.T) {
 	t.Helper()
 	s := b.ready(t)
 	b.wantCreated(t)
@@ -149,7 +149,7 @@ func (b *bench) recovered(t *testing.T) {
 
 // judge compares what upstream and client saw with what the trail says of a
 // program that has ended.
-func (b *bench) judge(t *testing.T) map[string]trailRecord {
+func (b *bed) judge(t *testing.T) map[string]trailRecord {
 	t.Helper()
 	wantVerified(t, b.binary, b.trail)
 	closed := wantClosedOnce(t, readTrail(t, b.trail))
