@@ -46,7 +46,7 @@ func TestHungDiskTrapsNobody(t *testing.T) {
 
 	strace.signal(t, syscall.SIGINT)
 	<-strace.exited
-	b.wantResumed(t)
+	b.wantCreated(t)
 	s.terminate(t)
 	b.wantNotForwarded(t, b.judge(t), refused)
 	b.wantSystemRecord(t, "reply_withheld")

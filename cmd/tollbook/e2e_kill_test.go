@@ -150,7 +150,7 @@ func (k *killer) sleep(most int) {
 func (k *killer) judge(t *testing.T) {
 	t.Helper()
 	closed := wantClosedOnce(t, readTrail(t, k.trail))
-	good, draining := k.crowd.replies(t)
+	good, refused := k.crowd.replies(t)
 	wantRecorded(t, closed, good)
 	k.up.wantReceived(t, closed)
 	interrupted := 0
@@ -164,6 +164,6 @@ func (k *killer) judge(t *testing.T) {
 			interrupted, len(good))
 	}
 	t.Logf("%d requests in the trail, %d of them interrupted; %d seen upstream; "+
-		"clients: %d whole replies, %d refused while draining, %d cut off",
-		len(closed), interrupted, k.up.requests(), len(good), draining, k.crowd.cut)
+		"clients: %d whole replies, %d refused, %d cut off",
+		len(closed), interrupted, k.up.requests(), len(good), refused, k.crowd.cut)
 }

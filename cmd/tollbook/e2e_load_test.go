@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -19,6 +20,12 @@ type receipt struct {
 	requestID  string
 	retryAfter string
 	body       string
+}
+
+// says reports whether the reply is the program's own, with this status and
+// reason.
+func (r receipt) says(status int, reason string) bool {
+	return r.status == status && strings.Contains(r.body, `"reason":"`+reason+`"`)
 }
 
 // post sends a small file as a job and returns the whole reply.
