@@ -7,6 +7,9 @@ BENCHSTAT   := go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9
 FUZZTIME ?= 30s
 COUNT    ?= 10
 
+# How often the program is killed under load.
+KILLS ?= 1000
+
 .PHONY: help
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -24,6 +27,11 @@ lint: ## vet, lint, and hold go.mod to the imports
 	go vet ./...
 	$(GOLANGCI) run
 	go mod tidy -diff
+
+.PHONY: crash
+crash: ## kill the program KILLS times under load
+	TOLLBOOK_TEST_KILLS=$(KILLS) TOLLBOOK_TEST_REQUIRE=all \
+		go test -race -count=1 -v -run '^TestKill' ./cmd/tollbook
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME

@@ -1,189 +1,169 @@
 package main_test
 
 import (
-	"context"
-	"io"
-	"net/http"
-	"net/http/httptest"
+	"fmt"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
-	"sync"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"tollbook/proxy/clerk/clerktest"
 )
 
-// TestKillUnderLoadLosesNoRecord kills the program again and again while
-// requests are on their way, and holds the trail to the promise: what the
-// upstream saw was on disk before, what a client holds whole is on disk too,
-// and what was cut off is closed once, by the next start.
+// TestKillUnderLoadLosesNoRecord kills the program again and again at moments
+// that are left to chance: while it starts, under load and while it shuts down.
+// It holds the trail to the promise: what the upstream saw was on disk before,
+// what a client holds whole is on disk too, and what was cut off is closed once,
+// by the next start.
+//
+// TOLLBOOK_TEST_KILLS says how often, TOLLBOOK_TEST_SEED repeats a run as far as
+// chance goes.
 func TestKillUnderLoadLosesNoRecord(t *testing.T) {
 	t.Parallel()
-	const kills = 4
-	binary, trail := buildTollbook(t), filepath.Join(t.TempDir(), "trail")
-	key, up := clerktest.SharedKey(keyID), newWitness(t)
-	start := func() *sidecar {
-		return startSidecar(t, binary, up.url, trail, map[string]string{
-			"CLERK_ISSUER":         issuer,
-			"CLERK_PEM_PUBLIC_KEY": key.PEM(),
+	const perTrail = 25 // start reads the whole file: a long one makes for few kills a second
+	kills := testNumber(t, "TOLLBOOK_TEST_KILLS", 20)
+	seed := testNumber(t, "TOLLBOOK_TEST_SEED", uint64(time.Now().UnixNano()))
+	t.Logf("%d kills, TOLLBOOK_TEST_SEED=%d", kills, seed)
+	binary := buildTollbook(t)
+	for first := uint64(0); first < kills; first += perTrail {
+		t.Run(fmt.Sprintf("from kill %d", first+1), func(t *testing.T) {
+			t.Parallel()
+			newKiller(t, binary, seed+first).run(t, int(min(perTrail, kills-first)))
 		})
 	}
-	var receipts []receipt
-	for range kills {
-		receipts = append(receipts, killUnderLoad(t, start(), up, key)...)
-	}
-	last := start()
-	verifyTrail(t, binary, trail)
-	last.terminate(t)
-	verifyTrail(t, binary, trail)
-
-	closed := wantClosedOnce(t, readTrail(t, trail))
-	wantRecorded(t, closed, receipts)
-	up.wantReceived(t, closed)
-	up.wantInterrupted(t, closed, kills*held)
-	t.Logf("%d kills, %d whole replies, %d requests in the trail", kills, len(receipts), len(closed))
 }
 
-// held is how many requests are kept open upstream when the program is killed.
-const held = 4
-
-// killUnderLoad kills the program once requests are held open and others have
-// been answered, while more go on. It returns the replies that were received
-// whole.
-func killUnderLoad(t *testing.T, s *sidecar, up *witness, key *clerktest.Key) []receipt {
+// testNumber returns the number that the environment gives to the tests under
+// this name, fallback if it gives none.
+func testNumber(t *testing.T, name string, fallback uint64) uint64 {
 	t.Helper()
-	const answered = 100
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	token := key.Sign(clerktest.SessionClaims(issuer, alice, time.Now()))
-	replies := make(chan receipt)
-	var clients sync.WaitGroup
-	for n := range loadClients {
-		path := "/jobs"
-		if n < held {
-			path = "/jobs/held"
+	for _, pair := range os.Environ() {
+		text, found := strings.CutPrefix(pair, name+"=")
+		if !found || text == "" {
+			continue
 		}
-		client := newClient(t)
-		clients.Go(func() { postUntilCut(ctx, client, s.url+path, token, replies) })
-	}
-	go func() {
-		clients.Wait()
-		close(replies)
-	}()
-	for range held {
-		up.awaitHeld(t)
-	}
-	var receipts []receipt
-	for r := range replies {
-		if r.status != http.StatusCreated {
-			t.Errorf("under load: got %d %s, want 201", r.status, r.body)
-		}
-		receipts = append(receipts, r)
-		if len(receipts) == answered {
-			s.kill()
-		}
-	}
-	if len(receipts) < answered {
-		t.Fatalf("got %d replies before the clients were cut off, want %d", len(receipts), answered)
-	}
-	return receipts
-}
-
-// postUntilCut posts jobs until the connection breaks.
-func postUntilCut(
-	ctx context.Context, client *http.Client, url, token string, replies chan<- receipt,
-) {
-	for {
-		r, err := post(ctx, client, url, token)
+		n, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
+			t.Fatalf("%s: %v", pair, err)
+		}
+		return n
+	}
+	return fallback
+}
+
+// killer kills one program after the other over one trail, all on the same
+// addresses, so that the clients go on meanwhile.
+type killer struct {
+	launch
+	binary, trail string
+	seed          uint64
+	random        *rand.Rand
+	up            *witness
+	crowd         *crowd
+	moments       [3]int // how often it was killed starting, under load, shutting down
+	exits         int    // how often it had shut down before
+}
+
+func newKiller(t *testing.T, binary string, seed uint64) *killer {
+	t.Helper()
+	key, up, trail := clerktest.SharedKey(keyID), newWitness(t), filepath.Join(t.TempDir(), "trail")
+	l := newLaunch(t, binary, up.url, trail, trusting(key))
+	return &killer{
+		launch: l, binary: binary, trail: trail,
+		seed: seed, random: newRandom(seed, loadClients), up: up,
+		crowd: &crowd{url: "http://" + l.proxy, tokens: tokens{key: key}},
+	}
+}
+
+func (k *killer) run(t *testing.T, kills int) {
+	t.Helper()
+	begun := time.Now()
+	stop := k.crowd.start(t, k.seed)
+	for range kills {
+		k.kill(t)
+		if t.Failed() {
 			return
 		}
-		select {
-		case replies <- r:
-		case <-ctx.Done():
-			return
+	}
+	took := time.Since(begun) / time.Duration(kills)
+	last := k.ready(t)
+	stop()
+	last.terminate(t)
+	verifyTrail(t, k.binary, k.trail)
+	k.judge(t)
+	t.Logf("killed %d times starting, %d under load, %d shutting down, %d had ended; %v each",
+		k.moments[0], k.moments[1], k.moments[2], k.exits, took.Round(time.Millisecond))
+}
+
+// ready starts the program and returns once it is ready. The trail is then whole
+// again, though requests go on.
+func (k *killer) ready(t *testing.T) *sidecar {
+	t.Helper()
+	s := k.start(t)
+	s.waitUntilOK(t, s.admin+"/readyz")
+	wantVerified(t, k.binary, k.trail)
+	return s
+}
+
+// kill starts the program and kills it at some moment.
+func (k *killer) kill(t *testing.T) {
+	t.Helper()
+	// Longer than a start takes, than it takes for all clients to be busy, and
+	// than a shutdown takes that waits for held requests.
+	const starting, loaded, ending = 40, 100, 200
+	moment := k.random.IntN(len(k.moments))
+	k.moments[moment]++
+	var s *sidecar
+	switch moment {
+	case 0:
+		s = k.start(t)
+		k.sleep(starting)
+	case 1:
+		s = k.ready(t)
+		k.sleep(loaded)
+	default:
+		s = k.ready(t)
+		k.sleep(loaded)
+		s.signal(t, syscall.SIGTERM)
+		k.sleep(ending)
+	}
+	s.kill()
+	switch state := s.cmd.ProcessState; {
+	case !state.Exited():
+	case moment == 2 && state.Success():
+		k.exits++
+	default:
+		t.Errorf("before it was killed: got %v", state)
+	}
+}
+
+// sleep waits for at most so many milliseconds.
+func (k *killer) sleep(most int) {
+	time.Sleep(between(k.random, 0, time.Duration(most)*time.Millisecond))
+}
+
+// judge compares what upstream and clients saw with what the trail says.
+func (k *killer) judge(t *testing.T) {
+	t.Helper()
+	closed := wantClosedOnce(t, readTrail(t, k.trail))
+	good, refused := k.crowd.replies(t)
+	wantRecorded(t, closed, good)
+	k.up.wantReceived(t, closed)
+	interrupted := 0
+	for _, r := range closed {
+		if r.Phase == "interrupted" {
+			interrupted++
 		}
 	}
-}
-
-// witness is an upstream that remembers whom it saw. Requests for /jobs/held
-// are never answered.
-type witness struct {
-	url     string
-	arrived chan struct{} // one for each held request
-
-	mu   sync.Mutex
-	seen map[string]string // path by request id
-}
-
-func newWitness(t *testing.T) *witness {
-	t.Helper()
-	w := &witness{arrived: make(chan struct{}), seen: map[string]string{}}
-	server := httptest.NewServer(w)
-	t.Cleanup(server.Close)
-	w.url = server.URL
-	return w
-}
-
-func (w *witness) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	w.note(r)
-	if _, err := io.Copy(io.Discard, r.Body); err != nil {
-		return // cut off: the request stays open in the trail
+	if interrupted == 0 || len(good) == 0 {
+		t.Errorf("got %d requests interrupted and %d whole replies, want some of both",
+			interrupted, len(good))
 	}
-	if r.URL.Path == "/jobs/held" {
-		select {
-		case w.arrived <- struct{}{}:
-		case <-r.Context().Done():
-			return
-		}
-		<-r.Context().Done()
-		return
-	}
-	rw.Header().Set("Content-Type", "application/json")
-	rw.WriteHeader(http.StatusCreated)
-	_, _ = io.WriteString(rw, `{"job_id":"1","status":"pending"}`)
-}
-
-func (w *witness) note(r *http.Request) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.seen[r.Header.Get("X-Request-ID")] = r.URL.Path
-}
-
-// awaitHeld returns when one more request is held.
-func (w *witness) awaitHeld(t *testing.T) {
-	t.Helper()
-	select {
-	case <-w.arrived:
-	case <-time.After(patience):
-		t.Fatalf("waited %v for a request to be held", patience)
-	}
-}
-
-// wantReceived holds the trail to a `received` for every request that was seen.
-func (w *witness) wantReceived(t *testing.T, closed map[string]trailRecord) {
-	t.Helper()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for id, path := range w.seen {
-		if _, found := closed[id]; !found {
-			t.Errorf("request %q for %s was seen upstream, but not received in the trail", id, path)
-		}
-	}
-}
-
-// wantInterrupted holds the trail to an `interrupted` for the held requests.
-func (w *witness) wantInterrupted(t *testing.T, closed map[string]trailRecord, want int) {
-	t.Helper()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	got := 0
-	for id, path := range w.seen {
-		if path == "/jobs/held" && closed[id].Phase == "interrupted" {
-			got++
-		}
-	}
-	if got != want {
-		t.Errorf("requests held at a kill: got %d interrupted, want %d", got, want)
-	}
+	t.Logf("%d requests in the trail, %d of them interrupted; %d seen upstream; "+
+		"clients: %d whole replies, %d refused, %d cut off",
+		len(closed), interrupted, k.up.requests(), len(good), refused, k.crowd.cut)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -15,9 +16,16 @@ const loadClients = 16
 
 // receipt is what a client holds of a reply that it received to its end.
 type receipt struct {
-	status    int
-	requestID string
-	body      string
+	status     int
+	requestID  string
+	retryAfter string
+	body       string
+}
+
+// says reports whether the reply is the program's own, with this status and
+// reason.
+func (r receipt) says(status int, reason string) bool {
+	return r.status == status && strings.Contains(r.body, `"reason":"`+reason+`"`)
 }
 
 // post sends a small file as a job and returns the whole reply.
@@ -54,7 +62,9 @@ func send(client *http.Client, req *http.Request) (receipt, error) {
 	if err != nil {
 		return receipt{}, fmt.Errorf("reading the reply: %w", err)
 	}
-	return receipt{res.StatusCode, res.Header.Get("X-Request-ID"), string(text)}, nil
+	return receipt{
+		res.StatusCode, res.Header.Get("X-Request-ID"), res.Header.Get("Retry-After"), string(text),
+	}, nil
 }
 
 // wantRecorded holds the trail to a completed record for every receipt.

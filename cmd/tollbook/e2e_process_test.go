@@ -80,16 +80,37 @@ func (p *process) kill() {
 // terminate sends SIGTERM and holds the program to an exit with code 0.
 func (p *process) terminate(t *testing.T) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatalf("sending SIGTERM to %s: %v", p.cmd.Path, err)
+	p.signal(t, syscall.SIGTERM)
+	p.wantExit(t, 0)
+}
+
+func (p *process) signal(t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		t.Fatalf("sending %v to %s: %v", signal, p.cmd.Path, err)
 	}
+}
+
+// wantExit waits for the program's end and holds it to the exit code.
+func (p *process) wantExit(t *testing.T, code int) {
+	t.Helper()
 	select {
 	case <-p.exited:
 	case <-time.After(patience):
-		t.Fatalf("%s still runs %v after SIGTERM", p.cmd.Path, patience)
+		t.Fatalf("%s still runs after %v", p.cmd.Path, patience)
 	}
-	if got := p.cmd.ProcessState.ExitCode(); got != 0 {
-		t.Fatalf("after SIGTERM: got exit code %d (%v), want 0", got, p.cmd.ProcessState)
+	if got := p.cmd.ProcessState.ExitCode(); got != code {
+		t.Fatalf("got exit code %d (%v), want %d", got, p.cmd.ProcessState, code)
+	}
+}
+
+// hasExited reports whether the program has ended.
+func (p *process) hasExited() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
 	}
 }
 

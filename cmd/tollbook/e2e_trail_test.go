@@ -56,6 +56,16 @@ func dayFiles(t *testing.T, trail string) []string {
 	return files
 }
 
+// newestDay returns the trail's newest file.
+func newestDay(t *testing.T, trail string) string {
+	t.Helper()
+	files := dayFiles(t, trail)
+	if len(files) == 0 {
+		t.Fatalf("no audit_*.jsonl in %s", trail)
+	}
+	return files[len(files)-1]
+}
+
 // readTrail returns every whole line of the trail. A line that is still being
 // written is left out.
 func readTrail(t *testing.T, trail string) []trailRecord {
@@ -87,14 +97,10 @@ func parseRecord(t *testing.T, line string) trailRecord {
 // tailTrail returns what `tail -n 1` shows of today's file.
 func tailTrail(t *testing.T, trail string) string {
 	t.Helper()
-	files := dayFiles(t, trail)
-	if len(files) == 0 {
-		t.Fatalf("no audit_*.jsonl in %s", trail)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	newest := files[len(files)-1]
-	out, err := exec.CommandContext(ctx, "tail", "-n", "1", newest).Output()
+	//nolint:gosec // G204: the file is the tests' own
+	out, err := exec.CommandContext(ctx, "tail", "-n", "1", newestDay(t, trail)).Output()
 	if err != nil {
 		t.Fatalf("tail: %v", err)
 	}
