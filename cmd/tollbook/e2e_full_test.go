@@ -16,7 +16,7 @@ import (
 
 // fullSettings are those of a program whose disk fills: it must not refuse a
 // small one beforehand.
-var fullSettings = map[string]string{}
+var fullSettings = map[string]string{"TOLLBOOK_AUDIT_MIN_FREE": "0"}
 
 // TestFullDiskRefusesRequests lets strace say that there is no room for what is
 // written to the day file, while the disk of the machine is not full.
@@ -63,6 +63,33 @@ func TestFilledFolderResumesWhenThereIsRoom(t *testing.T) {
 	s.terminate(t)
 	b.judge(t)
 	b.wantSystemRecord(t, "fault")
+}
+
+// TestLittleRoomRefusesBeforeTheDiskIsFull keeps some room free for what was
+// begun: new requests are refused, and taken again when there is more.
+func TestLittleRoomRefusesBeforeTheDiskIsFull(t *testing.T) {
+	t.Parallel()
+	folder := mountSmall(t)
+	b := newBedOn(t, buildTollbook(t), filepath.Join(folder, "trail"))
+	b.settings["TOLLBOOK_AUDIT_MIN_FREE"] = "128KiB"
+	s := b.ready(t)
+	b.wantCreated(t)
+	if err := os.WriteFile(filepath.Join(folder, "ballast"), make([]byte, 128<<10), 0o600); err != nil {
+		t.Fatalf("taking room: %v", err)
+	}
+	eventually(t, "the program sees that there is little room", func() error {
+		if statusOK(t.Context(), newClient(t), s.admin+"/readyz") == nil {
+			return errors.New("it is ready")
+		}
+		return nil
+	})
+	b.wantNotReady(t, s)
+	b.wantUnavailable(t)
+	removeBallast(t, folder)
+	s.waitUntilOK(t, s.admin+"/readyz")
+	b.wantCreated(t)
+	s.terminate(t)
+	b.judge(t)
 }
 
 // fill takes all room but some, and posts jobs until that is used up too.
