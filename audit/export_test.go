@@ -30,6 +30,10 @@ const (
 	MaxQueue      = maxQueue
 )
 
+// The tree's hashes.
+func LeafHash(line []byte) Hash      { return leafHash(line) }
+func NodeHash(left, right Hash) Hash { return nodeHash(left, right) }
+
 func RedactTokens(s string) string { return redactTokens(s) }
 
 // Line returns the line that a log would write for r as its second.
