@@ -2,7 +2,6 @@ package audit
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -11,8 +10,6 @@ import (
 // twinSuffix ends the name under which the bytes of a value that is no UTF-8
 // stand in base64, beside the readable form under the plain name.
 const twinSuffix = "_b64"
-
-const hexDigits = "0123456789abcdef"
 
 func validUTF8(s string) bool { return utf8.ValidString(s) }
 
@@ -103,5 +100,3 @@ func runeLen(r rune) int {
 func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }
 
 func appendBool(dst []byte, b bool) []byte { return strconv.AppendBool(dst, b) }
-
-func appendHex(dst []byte, h Hash) []byte { return hex.AppendEncode(dst, h[:]) }
