@@ -3,7 +3,11 @@ package audit_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"testing"
@@ -67,6 +71,59 @@ func BenchmarkParse(b *testing.B) {
 		if _, err := audit.Parse(line); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// trailFile writes a file of at least size bytes, of lines like those of a busy
+// day, and returns its path.
+func trailFile(b *testing.B, size int) string {
+	b.Helper()
+	var data []byte
+	for r := full(); len(data) < size; r.Seq++ {
+		data = append(audit.AppendRecord(data, r), '\n')
+	}
+	path := filepath.Join(b.TempDir(), "trail")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
+// BenchmarkRead reads, parses and hashes a file on one core and on two. The
+// metric is its speed over that of the sha256sum command on the same file.
+func BenchmarkRead(b *testing.B) {
+	path := trailFile(b, 64<<20)
+	readAll := func() {
+		f, err := os.Open(path)
+		if err == nil {
+			err = audit.EachRead(b.Context(), f, 0, func(l audit.ReadLine) error { return l.Err })
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			b.Error(err)
+		}
+	}
+	sum := func() {
+		if err := exec.CommandContext(b.Context(), "sha256sum", path).Run(); err != nil {
+			b.Error(err)
+		}
+	}
+	for _, cores := range []int{1, 2} {
+		b.Run("cores="+strconv.Itoa(cores), func(b *testing.B) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
+			info, err := os.Stat(path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(info.Size())
+			b.ReportAllocs()
+			for b.Loop() {
+				readAll()
+			}
+			if _, err := exec.LookPath("sha256sum"); err == nil {
+				b.ReportMetric(ratio(7, sum, readAll), "x-sha256sum")
+			}
+		})
 	}
 }
 
