@@ -3,13 +3,46 @@ package audit_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"tollbook/audit"
 )
 
+// ratio returns how many times longer one takes than other: the median of pairs
+// of runs, one after the other, so that both meet the same machine.
+func ratio(pairs int, one, other func()) float64 {
+	took := func(do func()) float64 {
+		start := time.Now()
+		do()
+		return float64(time.Since(start))
+	}
+	all := make([]float64, pairs)
+	for i := range all {
+		all[i] = took(one) / took(other)
+	}
+	slices.Sort(all)
+	return all[pairs/2]
+}
+
+// times returns a run of n of do, which take long enough for the clock.
+func times(n int, do func()) func() {
+	return func() {
+		for range n {
+			do()
+		}
+	}
+}
+
+// BenchmarkRecord encodes one record. The metric is what all of a record costs
+// (encoded, chained, hashed into the tree) over two SHA-256 of its line alone.
 func BenchmarkRecord(b *testing.B) {
 	r := full()
 	var line []byte
@@ -18,6 +51,16 @@ func BenchmarkRecord(b *testing.B) {
 		line = audit.AppendRecord(line[:0], r)
 	}
 	b.SetBytes(int64(len(line)))
+	var chain, node audit.Hash
+	b.ReportMetric(ratio(51, times(200, func() {
+		line = audit.AppendRecord(line[:0], r)
+		chain = audit.HashLine(line)
+		node = audit.NodeHash(node, audit.LeafHash(line))
+	}), times(200, func() {
+		chain = sha256.Sum256(line)
+		node = sha256.Sum256(line)
+	})), "x-two-sha256")
+	_ = chain
 }
 
 func BenchmarkParse(b *testing.B) {
@@ -28,6 +71,59 @@ func BenchmarkParse(b *testing.B) {
 		if _, err := audit.Parse(line); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// trailFile writes a file of at least size bytes, of lines like those of a busy
+// day, and returns its path.
+func trailFile(b *testing.B, size int) string {
+	b.Helper()
+	var data []byte
+	for r := full(); len(data) < size; r.Seq++ {
+		data = append(audit.AppendRecord(data, r), '\n')
+	}
+	path := filepath.Join(b.TempDir(), "trail")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
+// BenchmarkRead reads, parses and hashes a file on one core and on two. The
+// metric is its speed over that of the sha256sum command on the same file.
+func BenchmarkRead(b *testing.B) {
+	path := trailFile(b, 64<<20)
+	readAll := func() {
+		f, err := os.Open(path)
+		if err == nil {
+			err = audit.EachRead(b.Context(), f, 0, func(l audit.ReadLine) error { return l.Err })
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			b.Error(err)
+		}
+	}
+	sum := func() {
+		if err := exec.CommandContext(b.Context(), "sha256sum", path).Run(); err != nil {
+			b.Error(err)
+		}
+	}
+	for _, cores := range []int{1, 2} {
+		b.Run("cores="+strconv.Itoa(cores), func(b *testing.B) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
+			info, err := os.Stat(path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(info.Size())
+			b.ReportAllocs()
+			for b.Loop() {
+				readAll()
+			}
+			if _, err := exec.LookPath("sha256sum"); err == nil {
+				b.ReportMetric(ratio(7, sum, readAll), "x-sha256sum")
+			}
+		})
 	}
 }
 

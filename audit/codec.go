@@ -1,7 +1,5 @@
 package audit
 
-import "slices"
-
 // text is a string field; empty is unknown.
 type text func(*Record) *string
 
@@ -115,8 +113,9 @@ func (timestampField) parse(s *scanner, r *Record) error {
 type contemporaneousField struct{ timestampField }
 
 func (contemporaneousField) parse(s *scanner, r *Record) error {
+	var buf [timeLen]byte
 	v, err := s.string()
-	if err == nil && v != string(appendTime(nil, r.Timestamp)) {
+	if err == nil && v != string(appendTime(buf[:0], r.Timestamp)) {
 		err = errorf("is not the timestamp")
 	}
 	return err
@@ -162,77 +161,4 @@ func (metadataField) parse(s *scanner, r *Record) error {
 	}
 	r.Metadata = v.object
 	return err
-}
-
-type fvaField struct{}
-
-func (fvaField) known(r *Record) bool { return len(r.FVA) > 0 }
-
-func (fvaField) append(dst []byte, r *Record) []byte {
-	list := make([]Value, len(r.FVA))
-	for i, n := range r.FVA {
-		list[i] = Int(n)
-	}
-	return List(list...).append(dst)
-}
-
-func (fvaField) parse(s *scanner, r *Record) error {
-	v, err := s.value(0)
-	if err != nil {
-		return err
-	}
-	list, ok := Object{{"fva", v}}.ints("fva")
-	if !ok || len(list) == 0 {
-		return errorf("is not a list of integers")
-	}
-	r.FVA = list
-	return nil
-}
-
-type truncatedField struct{}
-
-func (truncatedField) known(r *Record) bool { return len(r.Truncated) > 0 }
-
-func (truncatedField) append(dst []byte, r *Record) []byte {
-	list := make([]Value, len(r.Truncated))
-	for i, c := range r.Truncated {
-		list[i] = c.value()
-	}
-	return List(list...).append(dst)
-}
-
-func (c Cut) value() Value {
-	return Nested(Object{
-		{"bytes", Int(c.Bytes)}, {"field", String(c.Field)}, {"sha256", String(c.SHA256.String())},
-	})
-}
-
-func (truncatedField) parse(s *scanner, r *Record) error {
-	v, err := s.value(0)
-	if err != nil {
-		return err
-	}
-	for _, e := range v.list {
-		c, ok := parseCut(e.object)
-		if !ok {
-			return errorf("is not a list of {bytes,field,sha256}")
-		}
-		r.Truncated = append(r.Truncated, c)
-	}
-	if len(r.Truncated) == 0 {
-		return errorf("is not a list of {bytes,field,sha256}")
-	}
-	return nil
-}
-
-func parseCut(o Object) (c Cut, ok bool) {
-	names := []string{"bytes", "field", "sha256"}
-	if !slices.EqualFunc(o, names, func(m Member, name string) bool { return m.Name == name }) {
-		return c, false
-	}
-	bytes, ok1 := o[0].Value.Int64()
-	field, ok2 := o[1].Value.Str()
-	sum, ok3 := o[2].Value.Str()
-	h, err := parseHash(sum)
-	return Cut{Field: field, Bytes: bytes, SHA256: h}, ok1 && ok2 && ok3 && err == nil
 }

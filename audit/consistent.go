@@ -1,7 +1,5 @@
 package audit
 
-import "strings"
-
 // consistent checks what the fields of one record must say of each other.
 func (p *parser) consistent() error {
 	r := p.record
@@ -44,5 +42,10 @@ func (r *Record) coherent() error {
 
 // isID reports whether s is 32 lower-case hex digits.
 func isID(s string) bool {
-	return len(s) == 32 && strings.Trim(s, hexDigits) == ""
+	for i := range len(s) {
+		if hexValues[s[i]] == notHex {
+			return false
+		}
+	}
+	return len(s) == 32
 }

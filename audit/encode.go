@@ -1,6 +1,9 @@
 package audit
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // AppendRecord writes r as one line without its newline, for records that are
 // whole: the timestamp, seq, prev_hash, log_id and boot_id are taken as they
@@ -20,38 +23,61 @@ type draft struct {
 	derived bool
 }
 
+// encode makes one allocation: the draft's own bytes.
 func (d *draft) encode(r *Record) {
-	buf := make([]byte, 0, 1024)
+	scratch := scratches.Get().(*[]byte)
+	buf := (*scratch)[:0]
 	for i := fieldTimestamp + 1; i < fieldContemp; i++ {
-		buf = appendField(buf, &fields[i], r, true)
+		buf = appendField(buf, i, r)
 	}
 	split := len(buf)
 	for i := fieldLogID; i < len(fields); i++ {
-		buf = appendField(buf, &fields[i], r, i < alwaysPresent)
+		buf = appendField(buf, i, r)
 	}
 	buf = append(buf, '}')
-	d.head, d.tail, d.derived = buf[:split:split], buf[split:], r.Derived
+	whole := append([]byte(nil), buf...)
+	d.head, d.tail, d.derived = whole[:split:split], whole[split:], r.Derived
+	if cap(buf) <= maxScratch {
+		*scratch = buf
+		scratches.Put(scratch)
+	}
 }
 
-// appendField writes `,"name":value`, and the twin of a text that is no UTF-8.
-func appendField(dst []byte, f *field, r *Record, always bool) []byte {
-	known := f.known(r)
-	if !known && !always {
+// scratches holds buffers to encode in, until the length is known. One that a
+// huge record made grow is not kept.
+var scratches = sync.Pool{New: func() any { return new([]byte) }}
+
+const maxScratch = 2 * MaxLine
+
+// appendField writes `,"name":value` of the field at place i of the table, and
+// the twin of a text that is no UTF-8.
+func appendField(dst []byte, i int, r *Record) []byte {
+	if value, isText := fields[i].codec.(text); isText {
+		return appendTextField(dst, i, *value(r))
+	}
+	switch f := fields[i]; {
+	case f.known(r):
+		return f.append(append(dst, keys[i]...), r)
+	case i < alwaysPresent:
+		return appendNull(dst, i)
+	default:
 		return dst
 	}
-	dst = append(dst, ',', '"')
-	dst = append(dst, f.name...)
-	dst = append(dst, '"', ':')
-	if !known {
-		return append(dst, "null"...)
+}
+
+func appendNull(dst []byte, i int) []byte { return append(append(dst, keys[i]...), "null"...) }
+
+func appendTextField(dst []byte, i int, value string) []byte {
+	if value == "" {
+		if i < alwaysPresent {
+			dst = appendNull(dst, i)
+		}
+		return dst
 	}
-	dst = f.append(dst, r)
-	if value, isText := f.codec.(text); isText && !validUTF8(*value(r)) {
-		dst = append(dst, ',', '"')
-		dst = append(dst, f.name...)
-		dst = append(dst, twinSuffix...)
-		dst = append(dst, '"', ':')
-		dst = appendString(dst, encodeTwin(*value(r)))
+	dst, valid := appendText(append(dst, keys[i]...), value)
+	if !valid {
+		dst = append(dst, twinKey(i)...)
+		dst = appendString(dst, encodeTwin(value))
 	}
 	return dst
 }

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"io"
 	"strings"
 	"time"
 )
@@ -40,6 +41,37 @@ const (
 	MaxQueue      = maxQueue
 )
 
+// The tree's hashes.
+func LeafHash(line []byte) Hash { return leafHash(line) }
+
+func NodeHash(left, right Hash) Hash { return nodeHash(left, right) }
+
+// A ReadLine is what eachRead hands on.
+type ReadLine struct {
+	Record     *Record
+	Err        error
+	Line       []byte
+	Offset     int64
+	Hash, Leaf Hash
+}
+
+func EachRead(ctx context.Context, r io.Reader, start int64, do func(ReadLine) error) error {
+	return eachRead(ctx, r, start, func(l *readLine) error {
+		return do(ReadLine{l.rec, l.err, l.line, l.offset, l.hash, l.leaf})
+	})
+}
+
+func ScanLines(r io.Reader, do func(line []byte, offset int64) error) error {
+	return scanLines(r, do)
+}
+
+var ErrUnterminated = errUnterminated
+
+const (
+	LongLine  = longLine
+	ChunkSize = chunkSize
+)
+
 func RedactTokens(s string) string { return redactTokens(s) }
 
 // Line returns the line that a log would write for r as its second.
@@ -73,6 +105,4 @@ func (l *Log) Queued() int {
 	return len(l.queue)
 }
 
-func LeafHash(line []byte) Hash { return leafHash(line) }
 
-func NodeHash(left, right Hash) Hash { return nodeHash(left, right) }

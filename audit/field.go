@@ -1,7 +1,5 @@
 package audit
 
-import "time"
-
 // A field is one name of the record: how it is written and how it is read. The
 // order of the table is the order on the line.
 type field struct {
@@ -83,19 +81,18 @@ var fields = []field{
 	{"truncated", truncatedField{}},
 }
 
-// timeLayout is RFC 3339 in UTC with six decimals: always timeLen bytes.
-const (
-	timeLayout = "2006-01-02T15:04:05.000000Z"
-	timeLen    = len(timeLayout)
-)
+// keys holds what stands on the line before the value of each field: the comma
+// that ends the field before it, its name and the colon.
+var keys = fieldKeys()
 
-func appendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, timeLayout) }
-
-// parseTime is the inverse of appendTime and takes nothing else.
-func parseTime(s string) (time.Time, error) {
-	t, err := time.Parse(timeLayout, s)
-	if err != nil || t.Format(timeLayout) != s {
-		return time.Time{}, errorf("not a time of the form %s", timeLayout)
+func fieldKeys() []string {
+	keys := make([]string, len(fields))
+	for i, f := range fields {
+		keys[i] = `,"` + f.name + `":`
 	}
-	return t, nil
+	keys[fieldTimestamp] = "{" + keys[fieldTimestamp][1:]
+	return keys
 }
+
+// twinKey is the key of the base64 twin of the field at place i.
+func twinKey(i int) string { return `,"` + fields[i].name + twinSuffix + `":` }

@@ -129,8 +129,8 @@ func (r *Record) fitList(path string, v Value, scale int) (kept Value, omitted i
 		before := len(r.Truncated)
 		e = r.fitValue(path+"["+strconv.Itoa(i)+"]", e, scale)
 		room -= len(e.append(nil)) + 1
-		for _, c := range r.Truncated[before:] {
-			room -= len(c.value().append(nil)) + 1
+		for j := range r.Truncated[before:] {
+			room -= len(r.Truncated[before+j].append(nil)) + 1
 		}
 		if room < 0 {
 			r.Truncated = r.Truncated[:before]

@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/base64"
 	"strings"
+	"sync"
 )
 
 // Parse reads one line, without its newline. It takes the canonical form only:
@@ -13,58 +14,111 @@ func Parse(line []byte) (*Record, error) {
 	if len(line)+1 > MaxLine {
 		return nil, errorf("audit: a line of %d bytes, at most %d with its newline", len(line)+1, MaxLine)
 	}
-	p := parser{scanner: scanner{line: string(line)}, record: new(Record)}
-	if err := p.run(); err != nil {
+	p := parsers.Get().(*parser)
+	r := new(Record)
+	if err := p.run(string(line), r); err != nil {
 		return nil, errorf("audit: %w", err)
 	}
-	return p.record, nil
+	p.line, p.record = "", nil
+	parsers.Put(p)
+	return r, nil
 }
 
-// A parser walks along the line and the table of fields at once.
+// parsers holds those that have read a line to its end, which leaves nothing of
+// it behind.
+var parsers = sync.Pool{New: func() any { return new(parser) }}
+
+// A parser walks along the line and the table of fields at once. The texts of the
+// record are parts of the line.
 type parser struct {
 	scanner
 	record *Record
 	next   int // place in the table of the first field that may still come
 }
 
-func (p *parser) run() error {
-	if err := p.want("{"); err != nil {
+func (p *parser) run(line string, r *Record) error {
+	p.record, p.next = r, 0
+	if err := p.start(line); err != nil {
 		return err
 	}
-	for first := true; !p.take("}"); first = false {
-		if !first {
-			if err := p.want(","); err != nil {
-				return err
-			}
+	for p.next < alwaysPresent {
+		if err := p.present(); err != nil {
+			return err
 		}
-		if err := p.member(); err != nil {
+	}
+	for !p.take("}") {
+		if err := p.optional(); err != nil {
 			return err
 		}
 	}
 	if p.pos != len(p.line) {
 		return errorf("bytes after the record at byte %d", p.pos)
 	}
-	if p.next < alwaysPresent {
-		return errorf("%s is missing", fields[p.next].name)
-	}
-	if err := p.skip(len(fields)); err != nil {
+	if err := p.together(); err != nil {
 		return err
 	}
 	return p.consistent()
 }
 
-// skip passes over the fields before the one at place next, which the line does
-// not have: of those that stand together all must.
-func (p *parser) skip(next int) error {
-	for i := p.next; i < next; i++ {
-		if fields[i].known(p.record) {
-			return errorf("%s is missing", fields[i].name)
+// present reads the always-present field that is due, or the twin of the one
+// before it.
+func (p *parser) present() error {
+	if !p.take(keys[p.next]) {
+		if p.next > 0 && p.take(twinKey(p.next-1)) {
+			return p.twin()
 		}
+		return errorf("want the field %s at byte %d", fields[p.next].name, p.pos)
+	}
+	f := &fields[p.next]
+	p.next++
+	if p.peek() == 'n' && f.nullable() {
+		return p.want("null")
+	}
+	return named(f.name, f.parse(&p.scanner, p.record))
+}
+
+// nullable reports whether an always-present field may be null.
+func (f *field) nullable() bool {
+	_, isText := f.codec.(text)
+	return isText || f.name == "token_iat"
+}
+
+// optional reads a field behind the always-present ones: the first of the rest
+// of the table that the line has, a twin, or one that is not in the table.
+func (p *parser) optional() error {
+	for i := p.next; i < len(fields); i++ {
+		if !p.take(keys[i]) {
+			continue
+		}
+		if i > p.next {
+			if err := p.together(); err != nil {
+				return err
+			}
+		}
+		p.next = i + 1
+		return named(fields[i].name, fields[i].parse(&p.scanner, p.record))
+	}
+	if p.take(twinKey(p.next - 1)) {
+		return p.twin()
+	}
+	return p.unknown()
+}
+
+// together checks, where the next field of the table is not on the line, that it
+// need not be: a field that the ones before it have made known must stand there.
+func (p *parser) together() error {
+	if p.next < len(fields) && fields[p.next].known(p.record) {
+		return errorf("%s is missing", fields[p.next].name)
 	}
 	return nil
 }
 
-func (p *parser) member() error {
+// unknown keeps a field that this version does not know. A name of the table that
+// comes here came too late.
+func (p *parser) unknown() error {
+	if err := p.want(","); err != nil {
+		return err
+	}
 	at := p.pos
 	name, err := p.string()
 	if err != nil {
@@ -73,55 +127,14 @@ func (p *parser) member() error {
 	if err := p.want(":"); err != nil {
 		return err
 	}
-	if p.next < alwaysPresent {
-		return p.present(name, at)
-	}
-	for i := p.next; i < len(fields); i++ {
-		if fields[i].name == name {
-			if err := p.skip(i); err != nil {
-				return err
-			}
-			p.next = i + 1
-			return named(name, p.parseField(fields[i]))
+	base := strings.TrimSuffix(name, twinSuffix)
+	for i := range fields {
+		if fields[i].name == name || fields[i].name == base {
+			return errorf("the field %s stands twice or out of order at byte %d", fields[i].name, at)
 		}
 	}
-	return p.unknown(name, at)
-}
-
-// present reads the always-present field that is due.
-func (p *parser) present(name string, at int) error {
-	f := fields[p.next]
-	if base, isTwin := strings.CutSuffix(name, twinSuffix); isTwin &&
-		p.next > 0 && base == fields[p.next-1].name {
-		return named(name, p.twin(fields[p.next-1]))
-	}
-	if name != f.name {
-		return errorf("want the field %s at byte %d", f.name, at)
-	}
-	p.next++
-	if _, nullable := f.codec.(text); nullable || f.name == "token_iat" {
-		if p.take("null") {
-			return nil
-		}
-	}
-	return named(name, p.parseField(f))
-}
-
-func (p *parser) parseField(f field) error { return f.parse(&p.scanner, p.record) }
-
-// unknown keeps a field that this version does not know, or reads the twin of
-// the field before it. A known name that comes here came too late.
-func (p *parser) unknown(name string, at int) error {
-	if base, isTwin := strings.CutSuffix(name, twinSuffix); isTwin && base == fields[p.next-1].name {
-		return named(name, p.twin(fields[p.next-1]))
-	}
-	for _, f := range fields {
-		if f.name == name || f.name+twinSuffix == name {
-			return errorf("the field %s stands twice or out of order at byte %d", f.name, at)
-		}
-	}
-	for _, u := range p.record.Unknown {
-		if u.Name == name {
+	for i := range p.record.Unknown {
+		if p.record.Unknown[i].Name == name {
 			return errorf("an unknown field stands twice at byte %d", at)
 		}
 	}
@@ -133,31 +146,34 @@ func (p *parser) unknown(name string, at int) error {
 	return nil
 }
 
-// twin reads the base64 of a text that is no UTF-8 and puts its bytes in place
-// of the readable form, which must be that of these bytes.
-func (p *parser) twin(f field) error {
+// twin reads the base64 of a text that is no UTF-8, of the field that was read
+// last, and puts its bytes in place of the readable form, which must be that of
+// these bytes.
+func (p *parser) twin() error {
+	f := &fields[p.next-1]
 	field, isText := f.codec.(text)
 	encoded, err := p.string()
 	if err != nil {
-		return err
+		return named(f.name+twinSuffix, err)
 	}
 	if !isText {
-		return errorf("is not the base64 of a text")
+		return named(f.name+twinSuffix, errorf("is not the base64 of a text"))
 	}
 	raw, err := base64.StdEncoding.DecodeString(encoded)
 	value := field(p.record)
 	if err != nil || encodeTwin(string(raw)) != encoded || validUTF8(string(raw)) ||
-		strings.ToValidUTF8(*value, "") != *value ||
+		!validUTF8(*value) ||
 		string(appendString(nil, string(raw))) != string(appendString(nil, *value)) {
-		return errorf("is not the base64 of a text that is no UTF-8 and reads like the field before it")
+		return named(f.name+twinSuffix,
+			errorf("is not the base64 of a text that is no UTF-8 and reads like the field before it"))
 	}
 	*value = string(raw)
 	return nil
 }
 
 func named(name string, err error) error {
-	if err != nil {
-		return errorf("field %s: %w", name, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	return errorf("field %s: %w", name, err)
 }

@@ -1,9 +1,8 @@
 package audit
 
 import (
-	"encoding/hex"
 	"fmt"
-	"strconv"
+	"math"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -13,14 +12,26 @@ import (
 // may be hostile.
 func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
-// maxNesting is how deep objects and lists in metadata may stand in each other.
-const maxNesting = 8
-
 // A scanner reads canonical JSON from a line and takes no other: no white space,
 // no escape where none is needed, one way to write each value.
 type scanner struct {
-	line string
-	pos  int
+	line    string // all printable ASCII
+	pos     int
+	escaped bool // a backslash is somewhere in the line
+	// The elements of the lists and the members of the objects that are being
+	// read, those of the outer ones first: how many there are is known at the end.
+	values  []Value
+	members []Member
+}
+
+// start makes s read line, from its beginning.
+func (s *scanner) start(line string) error {
+	s.line, s.pos = line, 0
+	s.escaped = strings.IndexByte(line, '\\') >= 0
+	if n := printableLen(line); n < len(line) {
+		return errorf("a byte outside printable ASCII at byte %d", n)
+	}
+	return nil
 }
 
 func (s *scanner) peek() byte {
@@ -47,40 +58,38 @@ func (s *scanner) want(token string) error {
 
 // string reads a string. Escaped bytes come back as UTF-8.
 func (s *scanner) string() (string, error) {
-	if err := s.want(`"`); err != nil {
-		return "", err
+	if s.peek() != '"' {
+		return "", s.want(`"`)
 	}
-	start := s.pos
-	for s.pos < len(s.line) && plain(s.line[s.pos]) {
-		s.pos++
+	start := s.pos + 1
+	n := strings.IndexByte(s.line[start:], '"')
+	if n < 0 {
+		return "", errorf("a string without end")
 	}
-	if s.peek() == '"' {
-		s.pos++
-		return s.line[start : s.pos-1], nil
+	text := s.line[start : start+n]
+	if s.escaped && strings.IndexByte(text, '\\') >= 0 {
+		s.pos = start
+		return s.escapedString()
 	}
-	return s.escapedString(start)
+	s.pos = start + n + 1
+	return text, nil
 }
 
-func (s *scanner) escapedString(start int) (string, error) {
-	out := append([]byte(nil), s.line[start:s.pos]...)
+// escapedString reads the rest of a string that has an escape in it.
+func (s *scanner) escapedString() (string, error) {
+	var out []byte
 	for s.pos < len(s.line) {
-		c := s.line[s.pos]
-		switch {
-		case c == '"':
-			s.pos++
+		n := plainLen(s.line[s.pos:])
+		out = append(out, s.line[s.pos:s.pos+n]...)
+		s.pos += n
+		if s.take(`"`) {
 			return string(out), nil
-		case plain(c):
-			out = append(out, c)
-			s.pos++
-		case c == '\\':
-			r, err := s.escape()
-			if err != nil {
-				return "", err
-			}
-			out = utf8.AppendRune(out, r)
-		default:
-			return "", errorf("a byte outside printable ASCII at byte %d", s.pos)
 		}
+		r, err := s.escape()
+		if err != nil {
+			return "", err
+		}
+		out = utf8.AppendRune(out, r)
 	}
 	return "", errorf("a string without end")
 }
@@ -97,42 +106,57 @@ func (s *scanner) escape() (rune, error) {
 	r, ok := s.unit()
 	if ok && utf16.IsSurrogate(r) {
 		low, lowOK := s.unit()
-		r, ok = utf16.DecodeRune(r, low), lowOK
+		r = utf16.DecodeRune(r, low)
+		ok = lowOK && r != utf8.RuneError
 	}
-	if !ok || runeLen(r) < len(`\u0000`) || string(appendEscaped(nil, r)) != s.line[start:s.pos] {
+	if !ok || runeLen(r) < len(`\u0000`) {
 		return 0, errorf("a wrong escape at byte %d", start)
 	}
 	return r, nil
 }
 
-// unit reads one \uXXXX.
-func (s *scanner) unit() (rune, bool) {
+// unit reads one \uXXXX, in lower case.
+func (s *scanner) unit() (unit rune, ok bool) {
 	if !s.take(`\u`) || len(s.line)-s.pos < 4 {
 		return 0, false
 	}
-	var b [2]byte
-	if _, err := hex.Decode(b[:], []byte(s.line[s.pos:s.pos+4])); err != nil {
-		return 0, false
+	for range 4 {
+		v := hexValues[s.line[s.pos]]
+		if v == notHex {
+			return 0, false
+		}
+		unit = unit<<4 | rune(v)
+		s.pos++
 	}
-	s.pos += 4
-	return rune(b[0])<<8 | rune(b[1]), true
+	return unit, true
 }
 
 // int reads an integer of 64 bits: the digits that appendInt would write.
 func (s *scanner) int() (int64, error) {
 	start := s.pos
-	s.take("-")
+	negative := s.take("-")
+	first, n := s.pos, uint64(0)
 	for c := s.peek(); c >= '0' && c <= '9'; c = s.peek() {
+		n = 10*n + uint64(c-'0')
 		s.pos++
 	}
-	digits := s.line[start:s.pos]
-	n, err := strconv.ParseInt(digits, 10, 64)
-	var buf [20]byte
-	if err != nil || string(appendInt(buf[:0], n)) != digits {
+	digits, limit := s.pos-first, uint64(math.MaxInt64)
+	if negative {
+		limit++
+	}
+	zero := digits > 0 && s.line[first] == '0'
+	if digits == 0 || digits > maxDigits || n > limit || zero && (digits > 1 || negative) {
 		return 0, errorf("want an integer of 64 bits at byte %d", start)
 	}
-	return n, nil
+	if negative {
+		return -int64(n), nil // of 1<<63 it is itself
+	}
+	return int64(n), nil
 }
+
+// maxDigits is how many digits an integer of 64 bits has at most. As many can't
+// overflow an unsigned one.
+const maxDigits = len("9223372036854775807")
 
 func (s *scanner) bool() (bool, error) {
 	if s.take("true") {
@@ -141,90 +165,10 @@ func (s *scanner) bool() (bool, error) {
 	return false, s.want("false")
 }
 
-func (s *scanner) hash() (Hash, error) {
+func (s *scanner) hash() (h Hash, err error) {
 	v, err := s.string()
-	if err != nil {
-		return Hash{}, err
+	if err == nil && !h.parse(v) {
+		err = errorf("not 64 lower-case hex digits")
 	}
-	return parseHash(v)
-}
-
-func parseHash(v string) (h Hash, err error) {
-	if n, err := hex.Decode(h[:], []byte(v[:min(len(v), 2*len(h))])); err != nil ||
-		n != len(h) || h.String() != v {
-		return h, errorf("not 64 lower-case hex digits")
-	}
-	return h, nil
-}
-
-// value reads any value that metadata may hold.
-func (s *scanner) value(depth int) (Value, error) {
-	if depth > maxNesting {
-		return Value{}, errorf("nested deeper than %d at byte %d", maxNesting, s.pos)
-	}
-	switch s.peek() {
-	case '"':
-		v, err := s.string()
-		return String(v), err
-	case '{':
-		o, err := s.object(depth)
-		return Nested(o), err
-	case '[':
-		return s.list(depth)
-	case 't', 'f':
-		b, err := s.bool()
-		return Bool(b), err
-	case 'n':
-		return Value{}, s.want("null")
-	default:
-		n, err := s.int()
-		return Int(n), err
-	}
-}
-
-func (s *scanner) list(depth int) (Value, error) {
-	v := List()
-	s.pos++
-	for !s.take("]") {
-		if len(v.list) > 0 {
-			if err := s.want(","); err != nil {
-				return v, err
-			}
-		}
-		e, err := s.value(depth + 1)
-		if err != nil {
-			return v, err
-		}
-		v.list = append(v.list, e)
-	}
-	return v, nil
-}
-
-// object reads members in byte order of their names, none twice.
-func (s *scanner) object(depth int) (Object, error) {
-	var o Object
-	s.pos++
-	for !s.take("}") {
-		if len(o) > 0 {
-			if err := s.want(","); err != nil {
-				return o, err
-			}
-		}
-		name, err := s.string()
-		if err != nil {
-			return o, err
-		}
-		if len(o) > 0 && name <= o[len(o)-1].Name {
-			return o, errorf("a name twice or out of order at byte %d", s.pos)
-		}
-		if err := s.want(":"); err != nil {
-			return o, err
-		}
-		v, err := s.value(depth + 1)
-		if err != nil {
-			return o, err
-		}
-		o = append(o, Member{name, v})
-	}
-	return o, nil
+	return h, err
 }

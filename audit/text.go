@@ -11,8 +11,6 @@ import (
 // stand in base64, beside the readable form under the plain name.
 const twinSuffix = "_b64"
 
-const hexDigits = "0123456789abcdef"
-
 func validUTF8(s string) bool { return utf8.ValidString(s) }
 
 func encodeTwin(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -20,24 +18,40 @@ func encodeTwin(s string) string { return base64.StdEncoding.EncodeToString([]by
 // plain reports whether c stands for itself inside a string.
 func plain(c byte) bool { return c >= 0x20 && c <= 0x7e && c != '"' && c != '\\' }
 
+// plainLen returns how many bytes at the start of s stand for themselves.
+func plainLen(s string) int {
+	i := 0
+	for i+wordLen <= len(s) && plainWord(word(s[i:i+wordLen])) {
+		i += wordLen
+	}
+	for i < len(s) && plain(s[i]) {
+		i++
+	}
+	return i
+}
+
 // appendString writes s as a JSON string in printable ASCII. Every byte that is
 // no UTF-8 is written as U+FFFD.
 func appendString(dst []byte, s string) []byte {
+	dst, _ = appendText(dst, s)
+	return dst
+}
+
+// appendText is appendString and reports whether s is UTF-8.
+func appendText(dst []byte, s string) (_ []byte, valid bool) {
+	valid = true
 	dst = append(dst, '"')
-	for i := 0; i < len(s); {
-		start := i
-		for i < len(s) && plain(s[i]) {
-			i++
+	for {
+		n := plainLen(s)
+		dst = append(dst, s[:n]...)
+		if s = s[n:]; s == "" {
+			return append(dst, '"'), valid
 		}
-		dst = append(dst, s[start:i]...)
-		if i == len(s) {
-			break
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
+		r, size := utf8.DecodeRuneInString(s)
+		valid = valid && (r != utf8.RuneError || size > 1)
 		dst = appendEscaped(dst, r)
-		i += size
+		s = s[size:]
 	}
-	return append(dst, '"')
 }
 
 func appendEscaped(dst []byte, r rune) []byte {
@@ -86,10 +100,3 @@ func runeLen(r rune) int {
 func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }
 
 func appendBool(dst []byte, b bool) []byte { return strconv.AppendBool(dst, b) }
-
-func appendHex(dst []byte, h Hash) []byte {
-	for _, b := range h {
-		dst = append(dst, hexDigits[b>>4], hexDigits[b&15])
-	}
-	return dst
-}
