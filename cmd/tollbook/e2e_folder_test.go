@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -37,7 +38,12 @@ func TestTamperedFileEndsTheProgram(t *testing.T) {
 	}{
 		{"removed", os.Remove},
 		{"renamed", func(file string) error { return os.Rename(file, file+".old") }},
-		{"replaced", replaceByCopy},
+		{"overwritten by another", func(file string) error {
+			return errors.Join(copyFile(file, file+".copy"), os.Rename(file+".copy", file))
+		}},
+		{"renamed and replaced", func(file string) error {
+			return errors.Join(os.Rename(file, file+".old"), copyFile(file+".old", file))
+		}},
 		{"given a second name", func(file string) error { return os.Link(file, file+".too") }},
 		{"truncated", func(file string) error { return os.Truncate(file, 100) }},
 		{"emptied", func(file string) error { return os.Truncate(file, 0) }},
@@ -70,16 +76,13 @@ func TestTamperedFileEndsTheProgram(t *testing.T) {
 	}
 }
 
-// replaceByCopy puts another file with the same bytes in the place of file.
-func replaceByCopy(file string) error {
-	content, err := os.ReadFile(filepath.Clean(file))
+// copyFile makes to, with the bytes of from.
+func copyFile(from, to string) error {
+	content, err := os.ReadFile(filepath.Clean(from))
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(file+".copy", content, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(file+".copy", file)
+	return os.WriteFile(filepath.Clean(to), content, 0o600)
 }
 
 // appendTo appends text to the file.
