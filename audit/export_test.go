@@ -104,5 +104,3 @@ func (l *Log) Queued() int {
 	defer l.mu.Unlock()
 	return len(l.queue)
 }
-
-

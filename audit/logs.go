@@ -11,7 +11,7 @@ import (
 )
 
 // Logs returns the names of the subfolders of dir that are logs, in order of
-// their names: those that hold day files. It returns none if dir holds day files
+// their names: those that hold files of one. It returns none if dir holds day files
 // itself and so is one log, whatever lies beside them. The error is [ErrNoTrail]
 // if there are day files in neither.
 func Logs(dir string) ([]string, error) {
@@ -43,27 +43,35 @@ func Logs(dir string) ([]string, error) {
 const lostAndFound = "lost+found"
 
 // holdsLog reports whether e, found in dir, is a folder, or a link to one, with
-// day files.
+// files of a log: one without day files too, which is a log that lost them.
 func holdsLog(dir string, e fs.DirEntry) (bool, error) {
 	if !e.IsDir() && e.Type() != fs.ModeSymlink || e.Name() == lostAndFound {
 		return false, nil
 	}
-	days, err := daysIn(filepath.Join(dir, e.Name()))
+	found, err := inventoryOf(filepath.Join(dir, e.Name()))
 	if errors.Is(err, unix.ENOTDIR) {
 		return false, nil
 	}
-	return len(days) > 0, err
+	return err == nil && len(found.files()) > 0, err
 }
 
-// daysIn returns the names of the day files in dir, oldest first.
-func daysIn(dir string) ([]string, error) {
+func inventoryOf(dir string) (*inventory, error) {
 	d, err := openForReading(dir)
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	found, err := d.inventory()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("audit: %w", err), d.close())
+		err = fmt.Errorf("audit: %w", err)
 	}
-	return found.days, d.close()
+	return found, errors.Join(err, d.close())
+}
+
+// daysIn returns the names of the day files in dir, oldest first.
+func daysIn(dir string) ([]string, error) {
+	found, err := inventoryOf(dir)
+	if err != nil {
+		return nil, err
+	}
+	return found.days, nil
 }

@@ -234,6 +234,8 @@ func (v *verifier) covered() error {
 	switch {
 	case err != nil:
 		return err
+	case m != nil && m.LogID != v.logID:
+		return &VerifyError{File: m.place(), Err: fmt.Errorf("it is of another log (%s)", m.LogID)}
 	case m != nil:
 		return &VerifyError{File: m.place(), Seq: v.head.Seq + 1, Err: fmt.Errorf(
 			"it knows of %d lines, and the trail ends after %d: lines are missing", m.Size, v.head.Seq)}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,7 +12,14 @@ import (
 type keyCommand struct {
 	trailFolder
 
-	New bool `help:"Make a signing key for TOLLBOOK_AUDIT_SIGNING_KEY and print it: a secret."`
+	New  bool `help:"Make a signing key for TOLLBOOK_AUDIT_SIGNING_KEY and print it: a secret."`
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// A keyAnswer is what `audit key` prints for programs.
+type keyAnswer struct {
+	VerifierKey string `json:"verifier_key"`
+	SigningKey  string `json:"signing_key,omitempty"` // a secret
 }
 
 // Run prints the key that the trail's checkpoints verify with, or a new secret.
@@ -22,8 +30,7 @@ func (c *keyCommand) Run(a *app) error {
 		}
 		key := audit.NewSigningKey()
 		fmt.Fprintf(a.stderr, "Keep this line secret; it verifies with %s\n", key.VerifierKey())
-		_, err := fmt.Fprintln(a.stdout, key.Private())
-		return err
+		return c.print(a, keyAnswer{key.VerifierKey(), key.Private()}, key.Private())
 	}
 	dir, key, err := c.sealed(a)
 	if err != nil {
@@ -33,7 +40,14 @@ func (c *keyCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(a.stdout, verifier)
+	return c.print(a, keyAnswer{VerifierKey: verifier}, verifier)
+}
+
+func (c *keyCommand) print(a *app, answer keyAnswer, line string) error {
+	if c.JSON {
+		return json.NewEncoder(a.stdout).Encode(answer)
+	}
+	_, err := fmt.Fprintln(a.stdout, line)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,18 @@ type proveCommand struct {
 	Output string `short:"o" help:"The file to make, which must not exist; stdout if not given." placeholder:"FILE"`
 	Check  string `help:"Check the proof in this file; it takes --key and nothing else." placeholder:"FILE"`
 	Key    string `help:"The verifier key to check with." placeholder:"VKEY"`
+	JSON   bool   `name:"json" help:"With --check: print JSON."`
+}
+
+// A proved is what `audit prove --check` prints for programs.
+type proved struct {
+	Proved  bool            `json:"proved"`
+	LogID   string          `json:"log_id"`
+	Records int64           `json:"records,omitempty"`         // of an export
+	Since   int64           `json:"tree_size_since,omitempty"` // of the older checkpoint
+	Size    int64           `json:"tree_size"`                 // of the checkpoint
+	Signed  time.Time       `json:"signed_at"`                 // the checkpoint's time
+	Record  json.RawMessage `json:"record,omitempty"`
 }
 
 // Run makes a proof or checks one.
@@ -96,39 +109,51 @@ func (c *proveCommand) prove(a *app) ([]byte, error) {
 // maxProofFile is the length of the longest file with a proof, in bytes.
 const maxProofFile = 1 << 20
 
-// check reads a proof of either kind, or an export with proofs.
+// check reads a proof of either kind, or an export with proofs, and says what it
+// proves.
 func (c *proveCommand) check(a *app) error {
-	if strings.HasSuffix(c.Check, ".zip") {
-		said, err := checkBundle(c.Check, c.Key)
-		if err == nil {
-			_, err = fmt.Fprint(a.stdout, said)
-		}
+	p, text, err := c.checked()
+	if err != nil {
 		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(a.stdout).Encode(p)
+	}
+	_, err = fmt.Fprint(a.stdout, text)
+	return err
+}
+
+func (c *proveCommand) checked() (proved, string, error) {
+	if strings.HasSuffix(c.Check, ".zip") {
+		return checkBundle(c.Check, c.Key)
 	}
 	text, err := readBounded(c.Check, maxProofFile)
 	if err != nil {
-		return usageError{err}
+		return proved{}, "", usageError{err}
 	}
-	said := ""
 	if p, err := audit.ParseProof(text); err == nil {
-		r, checkpoint, err := p.Check(c.Key)
-		if err != nil {
-			return err
-		}
-		said = fmt.Sprintf("proved: seq %d of log %s, within the %d lines signed at %s\n%s\n", r.Seq, r.LogID,
-			checkpoint.Size, checkpoint.Time.Format(time.RFC3339), p.Line)
-	} else {
-		p, err := audit.ParseConsistency(text)
-		if err != nil {
-			return fmt.Errorf("%s is neither a proof of a record nor of a checkpoint", strconv.Quote(c.Check))
-		}
-		older, newer, err := p.Check(c.Key)
-		if err != nil {
-			return err
-		}
-		said = fmt.Sprintf("proved: the %d lines of log %s signed at %s are the beginning of the %d signed at %s\n",
-			older.Size, older.LogID, older.Time.Format(time.RFC3339), newer.Size, newer.Time.Format(time.RFC3339))
+		return checkRecord(p, c.Key)
 	}
-	_, err = fmt.Fprint(a.stdout, said)
-	return err
+	p, err := audit.ParseConsistency(text)
+	if err != nil {
+		return proved{}, "", fmt.Errorf("%q is neither a proof of a record nor of a checkpoint", c.Check)
+	}
+	older, newer, err := p.Check(c.Key)
+	if err != nil {
+		return proved{}, "", err
+	}
+	return proved{Proved: true, LogID: newer.LogID, Since: older.Size, Size: newer.Size, Signed: newer.Time},
+		fmt.Sprintf("proved: the %d lines of log %s signed at %s are the beginning of the %d signed at %s\n",
+			older.Size, older.LogID, older.Time.Format(time.RFC3339), newer.Size, newer.Time.Format(time.RFC3339)), nil
+}
+
+func checkRecord(p *audit.Proof, key string) (proved, string, error) {
+	r, checkpoint, err := p.Check(key)
+	if err != nil {
+		return proved{}, "", err
+	}
+	return proved{
+			Proved: true, LogID: r.LogID, Size: checkpoint.Size, Signed: checkpoint.Time, Record: p.Line,
+		}, fmt.Sprintf("proved: seq %d of log %s, within the %d lines signed at %s\n%s\n", r.Seq, r.LogID,
+			checkpoint.Size, checkpoint.Time.Format(time.RFC3339), p.Line), nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"tollbook/audit"
 )
@@ -50,27 +51,29 @@ type bundleReader struct {
 
 // checkBundle checks every record of an export with the key, and says what was
 // proved.
-func checkBundle(path, key string) (string, error) {
+func checkBundle(path, key string) (proved, string, error) {
 	z, err := zip.OpenReader(path)
 	if err != nil {
-		return "", usageError{fmt.Errorf("%s: %w", path, err)}
+		return proved{}, "", usageError{fmt.Errorf("%s: %w", path, err)}
 	}
 	defer z.Close()
 	b := &bundleReader{key: key}
 	if err := b.open(&z.Reader); err != nil {
-		return "", fmt.Errorf("%s: %w", path, err)
+		return proved{}, "", fmt.Errorf("%s: %w", path, err)
 	}
 	var last *audit.Checkpoint
 	for {
 		c, err := b.next()
 		switch {
 		case errors.Is(err, io.EOF) && b.count > 0:
-			return fmt.Sprintf("proved: %d records of log %s, within the %d lines signed at %s\n", b.count,
-				last.LogID, last.Size, last.Time.Format(timeFormat)), nil
+			return proved{
+					Proved: true, LogID: last.LogID, Records: b.count, Size: last.Size, Signed: last.Time,
+				}, fmt.Sprintf("proved: %d records of log %s, within the %d lines signed at %s\n", b.count,
+					last.LogID, last.Size, last.Time.Format(time.RFC3339)), nil
 		case errors.Is(err, io.EOF):
-			return "", fmt.Errorf("%s: holds no record", path)
+			return proved{}, "", fmt.Errorf("%s: holds no record", path)
 		case err != nil:
-			return "", fmt.Errorf("%s: line %d of %s: %w", path, b.count+1, bundleRecords, err)
+			return proved{}, "", fmt.Errorf("%s: line %d of %s: %w", path, b.count+1, bundleRecords, err)
 		}
 		last = c
 		b.count++
