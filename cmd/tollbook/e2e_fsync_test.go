@@ -50,7 +50,7 @@ func (b *bed) failFsync(t *testing.T, nth int) {
 	if b.startedOrExited(t, s) {
 		b.useUntilFailure(t, s)
 	}
-	<-s.exited
+	s.awaitExit(t)
 	calls := readCalls(t, trace)
 	at := wantNotRetried(t, calls)
 	if at > 0 {

@@ -36,7 +36,7 @@ func TestFullDiskRefusesRequests(t *testing.T) {
 			b.wantUnavailable(t)
 			b.wantNotReady(t, s)
 			strace.signal(t, syscall.SIGINT) // it lets go of the program
-			<-strace.exited
+			strace.awaitExit(t)
 			b.wantCreated(t)
 			s.terminate(t)
 			b.judge(t)

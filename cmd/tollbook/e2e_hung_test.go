@@ -45,7 +45,7 @@ func TestHungDiskTrapsNobody(t *testing.T) {
 	}
 
 	strace.signal(t, syscall.SIGINT)
-	<-strace.exited
+	strace.awaitExit(t)
 	b.wantCreated(t)
 	s.terminate(t)
 	b.wantNotForwarded(t, b.judge(t), refused)

@@ -94,13 +94,19 @@ func (p *process) signal(t *testing.T, signal syscall.Signal) {
 // wantExit waits for the program's end and holds it to the exit code.
 func (p *process) wantExit(t *testing.T, code int) {
 	t.Helper()
+	p.awaitExit(t)
+	if got := p.cmd.ProcessState.ExitCode(); got != code {
+		t.Fatalf("got exit code %d (%v), want %d", got, p.cmd.ProcessState, code)
+	}
+}
+
+// awaitExit returns once the program has ended.
+func (p *process) awaitExit(t *testing.T) {
+	t.Helper()
 	select {
 	case <-p.exited:
 	case <-time.After(patience):
 		t.Fatalf("%s still runs after %v", p.cmd.Path, patience)
-	}
-	if got := p.cmd.ProcessState.ExitCode(); got != code {
-		t.Fatalf("got exit code %d (%v), want %d", got, p.cmd.ProcessState, code)
 	}
 }
 
