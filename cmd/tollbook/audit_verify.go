@@ -42,18 +42,18 @@ func (c *verifyCommand) Run(a *app) error {
 		return report(a, c.JSON, v, v.text(""), v.OK)
 	}
 	all := verdicts{OK: true}
-	text := ""
+	var text strings.Builder
 	for _, name := range logs {
 		v := c.verify(a, filepath.Join(dir, name), kept.of(filepath.Join(dir, name)))
 		v.Log = name
 		all.add(v)
-		text += v.text(name + ": ")
+		text.WriteString(v.text(name + ": "))
 	}
 	for _, file := range kept.unused() {
 		all.add(verdict{Verdict: "failed", Open: []int64{}, Error: file + ": the log that it is of is not here"})
-		text += "failed: " + file + ": the log that it is of is not here\n"
+		text.WriteString("failed: " + file + ": the log that it is of is not here\n")
 	}
-	return report(a, c.JSON, all, text, all.OK)
+	return report(a, c.JSON, all, text.String(), all.OK)
 }
 
 // report prints the verdict for programs or for people.

@@ -115,14 +115,14 @@ func parseByteSize(s setting, text string) (byteSize, error) {
 		if !ok {
 			continue
 		}
-		n, err := strconv.ParseUint(digits, 10, 63)
-		if err != nil {
-			break
-		}
-		if n > uint64(maxByteSize/u.bytes) {
+		n, err := strconv.ParseInt(digits, 10, 64)
+		switch {
+		case err != nil:
+			continue
+		case n < 0 || n > maxByteSize/u.bytes:
 			return 0, fmt.Errorf("%s is out of range; write 0 to %s", show(text), byteSize(maxByteSize))
 		}
-		return byteSize(int64(n) * u.bytes), nil
+		return byteSize(n * u.bytes), nil
 	}
 	return 0, fmt.Errorf("%s is not a size; write a whole number with KiB, MiB or GiB, e.g. %s", show(text),
 		s.example)

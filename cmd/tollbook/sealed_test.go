@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"encoding/json"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -235,10 +236,7 @@ func TestAuditExportWithProofsStandsAlone(t *testing.T) {
 		"nothing":           func(h map[string]string) { h["proofs.jsonl"], h["records.jsonl"] = "", "" },
 		"a checkpoint less": func(h map[string]string) { delete(h, "checkpoint") },
 	} {
-		bad := map[string]string{}
-		for name, content := range held {
-			bad[name] = content
-		}
+		bad := maps.Clone(held)
 		change(bad)
 		if _, _, code := call(t, nil, "audit", "prove", "--check", zipOf(t, bad), "--key", key); code != exitNo {
 			t.Errorf("%s: got exit code %d, want 1", what, code)
