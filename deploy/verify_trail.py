@@ -12,12 +12,14 @@ VERIFIER_KEY from elsewhere the trail is only held against itself.
 Checked: each line's bytes (printable ASCII, its newline, its length), that it is
 JSON without a doubled name, v, seq, prev_hash and log_id; the Merkle tree; of
 each checkpoint its root, edge, file, offset and signatures; that there is one,
-that none knows of more lines than there are, and that each day ends with one.
+that none knows of more lines than there are, that `checkpoint` is the newest, and
+that each day before the last ends with one of the history.
 
 Not checked: that lines are in the one canonical form (order of fields, escapes,
 white space) with all their fields, dates, what `day` and `open` records tell, and
-that each request is closed exactly once; nor trails whose first days were moved
-away. Stop tollbook, or take a copy: a line half written counts as bad.
+that each request is closed exactly once. Trails whose first days were moved away
+are not verified. If tollbook is writing meanwhile, a line half written counts as
+bad: try again.
 """
 import base64, hashlib, heapq, itertools, json, pathlib, re, sys  # noqa: E401
 try:
@@ -74,6 +76,7 @@ class Trail:
                         self.place = f"{mark[0]}: checkpoint of {mark[1]} lines"
                         self.check(*mark, f"file {path.name} {file.tell()}")
                         mark = next(marks, None)
+        need(newest[0][1] >= self.noted, f"checkpoint is of {newest[0][1]} lines: an older one was put back")
         need(self.checkpoints and not mark, f"lines are missing: the trail ends after {self.seq}")
 
     def line(self, line):
