@@ -180,6 +180,9 @@ func (p goldenPrefix) with(node audit.Hash) goldenPrefix {
 }
 
 func (p goldenPrefix) root() audit.Hash {
+	if p.size == 0 {
+		return audit.HashLine(nil)
+	}
 	root := p.edge[len(p.edge)-1]
 	for _, left := range slices.Backward(p.edge[:len(p.edge)-1]) {
 		root = audit.NodeHash(left, root)

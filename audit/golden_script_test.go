@@ -36,7 +36,7 @@ type scriptCase struct {
 // none.
 var findPython = sync.OnceValue(func() string {
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
-		find := exec.Command(name, "-c", "import cryptography, sys; print(sys.executable)") //nolint:noctx // a moment
+		find := exec.Command(name, "-c", "import cryptography, sys; print(sys.executable)")
 		if path, err := find.Output(); err == nil {
 			return strings.TrimSpace(string(path))
 		}
@@ -69,7 +69,7 @@ func scriptAgrees(t *testing.T, cases []scriptCase) {
 		}
 		in.WriteString("\n")
 	}
-	cmd := exec.CommandContext(t.Context(), python(t), "-c", scriptDriver, verifyScript)
+	cmd := exec.CommandContext(t.Context(), python(t), "-c", scriptDriver, verifyScript) //nolint:gosec // as found
 	cmd.Stdin, cmd.Stderr = &in, os.Stderr
 	out, err := cmd.Output()
 	verdicts := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
@@ -86,7 +86,7 @@ func scriptAgrees(t *testing.T, cases []scriptCase) {
 // run runs the script as a user does, and returns its exit code and what it says.
 func runScript(t *testing.T, args ...string) (code int, out string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), python(t), args...)
+	cmd := exec.CommandContext(t.Context(), python(t), args...) //nolint:gosec // as found
 	said, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
