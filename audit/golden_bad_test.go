@@ -95,12 +95,7 @@ var trailCases = map[string]struct {
 	},
 	"checkpoint of no lines put before": {
 		trail: "three-days", change: func(f *forger) {
-			c, _, _ := strings.Cut(goldenNotes(f.t, f.dir)[0], "\n\n")
-			like, err := audit.ParseCheckpoint(c + "\n")
-			if err != nil {
-				f.t.Fatal(err)
-			}
-			none := f.signed(goldenPrefix{file: firstDay}, like)
+			none := f.signed(goldenPrefix{file: firstDay}, f.parsed(goldenNotes(f.t, f.dir)[0]))
 			edit(f.t, f.dir, firstNotes, func(b []byte) []byte { return append([]byte(none+"\n"), b...) })
 		},
 		found: place{firstNotes, 0, 0}, cause: "it covers no line",
@@ -132,6 +127,13 @@ var trailCases = map[string]struct {
 			edit(f.t, f.dir, second, func([]byte) []byte { return first })
 		},
 		found: place{secondDay, 1, 6}, cause: "no checkpoint of the history ends the day before",
+	},
+	"history in another order": {
+		trail: "rotated", change: func(f *forger) {
+			n := goldenNotes(f.t, f.dir)
+			write(f.t, filepath.Join(f.dir, firstNotes), []byte(strings.Join([]string{n[1], n[0], n[2]}, "\n")))
+		},
+		found: place{firstNotes, 0, 5}, cause: "a checkpoint of fewer lines than the one before it",
 	},
 	"history with an empty line more": {
 		trail: "three-days", change: func(f *forger) {
@@ -230,6 +232,22 @@ var trailCases = map[string]struct {
 		},
 		withKey: true, found: place{secondDay, 1, 6}, cause: "names another verifier key than the one in force",
 	},
+	"signed with the key in force, of an end that is elsewhere": {
+		trail: "one-day", change: forgeCheckpoint(func(p *goldenPrefix) { p.offset-- }),
+		found: place{"checkpoint", 0, 11}, cause: "it ends at byte 8033 of " + firstDay + ", and line 11 at byte 8034",
+	},
+	"signed with the key in force, of another file": {
+		trail: "one-day", change: forgeCheckpoint(func(p *goldenPrefix) { p.file = secondDay }),
+		found: place{"checkpoint", 0, 11}, cause: "it ends at byte 8034 of " + secondDay,
+	},
+	"signed with the key in force, of other lines": {
+		trail: "one-day", change: forgeCheckpoint(func(p *goldenPrefix) { p.edge[0][0] ^= 1 }),
+		found: place{firstDay, 11, 11}, cause: "are not those that checkpoint was signed for",
+	},
+	"signed with the key in force, of more lines": {
+		trail: "one-day", change: forgeCheckpoint(func(p *goldenPrefix) { p.size = 13 }),
+		found: place{"checkpoint", 0, 12}, cause: "it knows of 13 lines, and the trail ends after 11",
+	},
 	"a file of other records beside": {
 		trail: "three-days", change: func(f *forger) {
 			other, _ := golden(f.t, "one-day")
@@ -271,6 +289,20 @@ func takeSignature(which int) func(*forger) {
 				}
 			}
 			return bytes.Join(lines, nil)
+		})
+	}
+}
+
+// forgeCheckpoint signs and claims the trail anew, with a change to what the
+// newest checkpoint says.
+func forgeCheckpoint(change func(*goldenPrefix)) func(*forger) {
+	return func(f *forger) {
+		f.resign()
+		all := f.prefixes()
+		last := all[len(all)-1]
+		change(&last)
+		edit(f.t, f.dir, "checkpoint", func(b []byte) []byte {
+			return []byte(f.signed(last, f.parsed(string(b))))
 		})
 	}
 }

@@ -119,14 +119,21 @@ func (f *forger) sign() {
 		parts := strings.Split(strings.TrimSuffix(content, "\n"), "\n\n")
 		var notes []string
 		for i := 0; i < len(parts); i += 2 {
-			c, err := audit.ParseCheckpoint(parts[i] + "\n")
-			if err != nil {
-				f.t.Fatal(err)
-			}
+			c := f.parsed(parts[i] + "\n\n")
 			notes = append(notes, f.signed(prefixes[min(int(c.Size), len(prefixes)-1)], c))
 		}
 		write(f.t, filepath.Join(f.dir, name), []byte(strings.Join(notes, "\n")))
 	}
+}
+
+func (f *forger) parsed(msg string) *audit.Checkpoint {
+	f.t.Helper()
+	text, _, _ := strings.Cut(msg, "\n\n")
+	c, err := audit.ParseCheckpoint(text + "\n")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return c
 }
 
 // signed makes a checkpoint of the lines that is like c in all else.
