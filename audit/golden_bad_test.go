@@ -248,6 +248,17 @@ var trailCases = map[string]struct {
 		trail: "one-day", change: forgeCheckpoint(func(p *goldenPrefix) { p.size = 13 }),
 		found: place{"checkpoint", 0, 12}, cause: "it knows of 13 lines, and the trail ends after 11",
 	},
+	"signed with the key in force, of a line that follows another": {
+		trail: "one-day", change: func(f *forger) {
+			f.claim()
+			f.rechain()
+			editLine(f.t, f.dir, firstDay, 11, func(b []byte) []byte {
+				return prevHash.ReplaceAll(b, []byte(`"prev_hash":"`+zeros+`"`))
+			})
+			f.sign()
+		},
+		found: place{firstDay, 11, 11}, cause: "prev_hash is not the hash of the line before",
+	},
 	"a file of other records beside": {
 		trail: "three-days", change: func(f *forger) {
 			other, _ := golden(f.t, "one-day")

@@ -138,6 +138,26 @@ func TestScriptSaysWhatItFound(t *testing.T) {
 	}
 }
 
+// Whoever can write the folder can write behind the newest checkpoint: how much
+// stands there is told.
+func TestLinesBehindTheNewestCheckpointAreToldOf(t *testing.T) {
+	t.Parallel()
+	dir, key := goldenCopy(t, "one-day")
+	edit(t, dir, firstDay, func(b []byte) []byte {
+		stop := b[bytes.LastIndexByte(b[:len(b)-1], '\n')+1:]
+		return append(b, bytes.Replace(stop, []byte(`"seq":11`), []byte(`"seq":12`), 1)...)
+	})
+	newForger(t, dir).rechain()
+	report, err := audit.Verify(t.Context(), dir, audit.VerifyConfig{Key: key})
+	if err != nil || report.Unsigned() != 1 {
+		t.Errorf("got %+v (%v), want one unsigned line", report, err)
+	}
+	if code, out := runScript(t, verifyScript, dir, key); code != 0 ||
+		!strings.HasSuffix(out, "; not signed yet: 1 of the records\n") {
+		t.Errorf("got exit code %d and %q, want 0 and that one is not signed", code, out)
+	}
+}
+
 func TestScriptSaysThatSignaturesAreNotChecked(t *testing.T) {
 	t.Parallel()
 	dir, key := goldenCopy(t, "one-day")

@@ -58,7 +58,7 @@ def notes(path):
 class Trail:
     """The lines so far: their tree's right edge, the keys that were in force and those to come."""
     seq, prev, log_id, edge, keys, next_keys = 0, "0" * 64, None, [], [], []
-    place, noted, checkpoints = "checkpoint", 0, 0
+    place, signed, noted, checkpoints = "checkpoint", 0, 0, 0
 
     def read(self, folder):
         newest = list(notes(folder / "checkpoint"))
@@ -119,7 +119,8 @@ class Trail:
         need(note["edge"].split() == list(map(base64_of, self.edge)) and note["root"] == base64_of(root),
              "the lines up to here are not those that it was signed for")
         need(note["file"] == end, f"it ends at {note['file']}, and the lines at {end}")
-        self.checkpoints, self.noted = self.checkpoints + 1, self.noted if name == "checkpoint" else size
+        self.checkpoints, self.signed = self.checkpoints + 1, size
+        self.noted = self.noted if name == "checkpoint" else size
 
 def verify(folder, given=None):
     """Returns the verdict on a good trail, and raises ValueError on any other."""
@@ -130,6 +131,7 @@ def verify(folder, given=None):
     except Exception as error:  # of whatever kind: what can't be read is not good
         raise ValueError(f"{trail.place}: {error or type(error).__name__}") from error
     return (f"verified: {trail.seq} records, {trail.checkpoints} checkpoints, log {trail.log_id}, head {trail.prev}"
+            + ("" if trail.signed == trail.seq else f"; not signed yet: {trail.seq - trail.signed} of the records")
             + ("" if given is not None else "; self-attested: no verifier key was given")
             + ("" if Ed25519PublicKey else "; signatures NOT checked: no cryptography"))
 
