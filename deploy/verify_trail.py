@@ -3,7 +3,7 @@
 
     python3 verify_trail.py FOLDER [VERIFIER_KEY]
 
-It exits with 0 and says "verified: …", or exits with 1 and names the file, the
+It exits with 0 and says "verified: ...", or exits with 1 and names the file, the
 line, the seq and the cause of the first thing that is no good. It needs Python
 3.9; for the signatures it needs the package `cryptography` too (Debian:
 python3-cryptography), and says so if they were NOT checked. Without a
@@ -76,7 +76,8 @@ class Trail:
                         self.place = f"{mark[0]}: checkpoint of {mark[1]} lines"
                         self.check(*mark, f"file {path.name} {file.tell()}")
                         mark = next(marks, None)
-        need(newest[0][1] >= self.noted, f"checkpoint is of {newest[0][1]} lines: an older one was put back")
+        self.place = "checkpoint"
+        need(newest[0][1] >= self.noted, f"it is of {newest[0][1]} lines: an older one was put back")
         need(self.checkpoints and not mark, f"lines are missing: the trail ends after {self.seq}")
 
     def line(self, line):
@@ -92,11 +93,12 @@ class Trail:
             node, size = sha256(b"\1", self.edge[-1], node), size >> 1
             self.edge = self.edge[:-1]
         self.edge = self.edge + [node]
-        if r["phase"] == "system" and r["reason"] == "day":
+        kind = r["phase"] == "system" and r.get("reason")
+        if kind == "day":
             key = public_key(r["metadata"]["verifier_key"])
             self.keys = self.keys or [key]
             need(key == self.keys[-1], "it names another key than the one in force")
-        elif r["phase"] == "system" and r["reason"] == "key_rotated":
+        elif kind == "key_rotated":
             self.next_keys = self.next_keys + [public_key(r["metadata"]["to"])]
 
     def check(self, name, size, note, end):
