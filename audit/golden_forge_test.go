@@ -145,7 +145,12 @@ func (f *forger) signed(p goldenPrefix, like *audit.Checkpoint) string {
 	for _, h := range p.edge {
 		text += " " + goldenBase64(h)
 	}
-	msg, err := note.Sign(&note.Note{Text: text + "\n"}, f.signer)
+	return f.signText(text + "\n")
+}
+
+func (f *forger) signText(text string) string {
+	f.t.Helper()
+	msg, err := note.Sign(&note.Note{Text: text}, f.signer)
 	if err != nil {
 		f.t.Fatal(err)
 	}

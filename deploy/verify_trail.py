@@ -27,8 +27,9 @@ try:
 except ImportError:
     Ed25519PublicKey = None
 NOTE = re.compile(  # a signed checkpoint, and the empty line before the next
-    r"(?P<text>(?P<origin>tollbook/[0-9a-f]{32})\n(?P<size>[0-9]+)\n(?P<root>\S+)\ntime \S+\n"
-    r"(?P<file>file \S+ [0-9]+)\nedge(?P<edge>(?: \S+)*)\n)\n(?P<signatures>(?:— \S+ \S+\n)+)(?:\n(?=t)|\Z)")
+    r"(?P<text>(?P<origin>tollbook/[0-9a-f]{32})\n(?P<size>[1-9][0-9]*)\n(?P<root>\S+)\n"
+    r"time [0-9-]{10}T[0-9:]{8}Z\n(?P<file>file \S+ [0-9]+)\nedge(?P<edge>(?: \S+)*)\n)\n"
+    r"(?P<signatures>(?:— \S+ \S+\n)+)(?:\n(?=t)|\Z)")
 
 def need(good, cause):
     if not good:
