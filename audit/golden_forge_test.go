@@ -88,6 +88,8 @@ func (f *forger) rechain() {
 	}
 }
 
+var logID = regexp.MustCompile(`"log_id":"[0-9a-f]{32}"`)
+
 var verifierKey = regexp.MustCompile(`"verifier_key":"[^"]*"`)
 
 // claim makes the day records name the forger's key; rechain must follow.

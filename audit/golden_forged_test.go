@@ -37,6 +37,15 @@ var forgedTrails = map[string]trailCase{
 		},
 		found: place{firstNotes, 0, 11}, cause: "it knows of 11 lines, and the trail ends after 10",
 	},
+	"signed with the key in force, of a line of another log": {
+		trail: "one-day", change: func(f *forger) {
+			editLine(f.t, f.dir, firstDay, 5, func(b []byte) []byte {
+				return logID.ReplaceAll(b, []byte(`"log_id":"`+ids+`"`))
+			})
+			f.resign()
+		},
+		found: place{firstDay, 5, 5}, cause: "log_id is not that of this log",
+	},
 	"claimed by another key that has not signed": {
 		trail: "three-days", change: func(f *forger) {
 			f.claim()

@@ -46,7 +46,6 @@ var lineCases = map[string]struct {
 	"seq skipped":               {line: 5, from: `"seq":5`, to: `"seq":6`},
 	"seq twice":                 {line: 5, from: `"seq":5`, to: `"seq":4`},
 	"no seq":                    {line: 5, from: `"seq":5,`, to: ``},
-	"log_id of another":         {line: 5, from: `"log_id":"5`, to: `"log_id":"6`},
 	"an array":                  {line: 5, from: `{"timestamp"`, to: `[{"timestamp"`},
 	"too long":                  {line: 6, from: `200}`, to: `200,"x":"` + strings.Repeat("x", audit.MaxLine) + `"}`},
 	"needless escape":           {line: 5, from: `"list"`, to: `"\u006cist"`, scriptGood: true},
