@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"context"
 	"strings"
 	"time"
@@ -77,17 +76,3 @@ func (l *Log) Queued() int {
 func LeafHash(line []byte) Hash { return leafHash(line) }
 
 func NodeHash(left, right Hash) Hash { return nodeHash(left, right) }
-
-// ScanNotes calls do for every signed checkpoint of a history.
-func ScanNotes(history []byte, do func(msg []byte, end int64) error) error {
-	return scanNotes(bytes.NewReader(history), do)
-}
-
-// ReadsCheckpoint reads a signed checkpoint as Verify does before it knows keys.
-func ReadsCheckpoint(msg []byte) error {
-	_, err := newMark(msg, "")
-	return err
-}
-
-// CheckNote verifies a signed checkpoint with one key.
-func CheckNote(msg []byte, key string) (*Checkpoint, error) { return checkNote(msg, key) }
