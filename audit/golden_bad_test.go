@@ -183,7 +183,7 @@ var brokenTrails = map[string]trailCase{
 	"only the last day, and the checkpoint before it": {
 		trail: "three-days", change: func(f *forger) {
 			second := goldenNotes(f.t, f.dir)[1]
-			remove(f.t, f.dir, firstDay, secondDay, firstNotes, "checkpoints_20260302.txt",
+			removeFiles(f.t, f.dir, firstDay, secondDay, firstNotes, "checkpoints_20260302.txt",
 				"checkpoints_20260303.txt")
 			write(f.t, filepath.Join(f.dir, "checkpoint"), []byte(second))
 		},
@@ -211,7 +211,7 @@ var brokenTrails = map[string]trailCase{
 }
 
 func drop(names ...string) func(*forger) {
-	return func(f *forger) { remove(f.t, f.dir, names...) }
+	return func(f *forger) { removeFiles(f.t, f.dir, names...) }
 }
 
 func truncate(name string, size int) func(*forger) {

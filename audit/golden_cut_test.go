@@ -23,7 +23,7 @@ func TestATrailThatIsCutAtAnyLineIsFound(t *testing.T) {
 				left--
 				dir := copyDir(t, from)
 				for _, later := range dayFiles(t, dir)[i+1:] {
-					remove(t, dir, filepath.Base(later))
+					removeFiles(t, dir, filepath.Base(later))
 				}
 				write(t, dayFiles(t, dir)[i], bytes.Join(lines[:n], nil))
 				at := verifyError(t, dir, audit.VerifyConfig{})
@@ -94,7 +94,7 @@ func TestAnOlderStateIsFoundByACheckpointFromElsewhere(t *testing.T) {
 	kept := read(t, filepath.Join(dir, "checkpoint"))
 	second := goldenNotes(t, dir)[1]
 	write(t, filepath.Join(dir, "checkpoint"), []byte(second))
-	remove(t, dir, thirdDay, "checkpoints_20260303.txt")
+	removeFiles(t, dir, thirdDay, "checkpoints_20260303.txt")
 	if at := verifyError(t, dir, audit.VerifyConfig{Key: key}); at != nil {
 		t.Errorf("without one: got %v, want it good", at)
 	}
@@ -123,7 +123,7 @@ func TestWithoutItsFirstDayATrailIsPartialUntilACheckpointIsGiven(t *testing.T) 
 	t.Parallel()
 	dir, key := goldenCopy(t, "three-days")
 	notes := goldenNotes(t, dir)
-	remove(t, dir, firstDay, firstNotes)
+	removeFiles(t, dir, firstDay, firstNotes)
 	report, err := audit.Verify(t.Context(), dir, audit.VerifyConfig{Key: key})
 	if err != nil || !report.Partial() || report.FirstSeq != 6 {
 		t.Errorf("got %+v (%v), want it partial from seq 6", report, err)
@@ -161,7 +161,7 @@ func TestALineThatIsAlteredBehindTheCheckpointToBeginAtIsFound(t *testing.T) {
 	f := newForger(t, dir)
 	f.replace(secondDay, 3, "user_1", "user_2")
 	f.rechain()
-	remove(t, dir, firstDay, firstNotes)
+	removeFiles(t, dir, firstDay, firstNotes)
 	_, err := audit.Verify(t.Context(), dir, audit.VerifyConfig{Key: key, From: from})
 	var at *audit.VerifyError
 	if !errors.As(err, &at) || at.File != secondDay || at.Seq != 14 {

@@ -204,8 +204,8 @@ func (p goldenPrefix) root() audit.Hash {
 	return root
 }
 
-// remove removes files of the folder.
-func remove(t *testing.T, dir string, names ...string) {
+// removeFiles removes files of the folder.
+func removeFiles(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {

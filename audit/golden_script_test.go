@@ -44,8 +44,11 @@ var findPython = sync.OnceValue(func() string {
 	return ""
 })
 
+// python returns the interpreter for the script, which it reads itself too, so
+// that results of another script are not taken from the test cache.
 func python(t *testing.T) string {
 	t.Helper()
+	_ = read(t, verifyScript)
 	path := findPython()
 	if path != "" {
 		return path
