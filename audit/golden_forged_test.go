@@ -113,6 +113,13 @@ var forgedTrails = map[string]trailCase{
 		}),
 		found: place{"checkpoint", 0, 0}, cause: "the root is not that of the edge",
 	},
+	"signed with the key in force, of a root that is not the edge's": {
+		trail: "one-day", change: forgeText(func(text string) string {
+			at := strings.Index(text, "\n11\n") + len("\n11\n")
+			return text[:at] + goldenBase64(sum) + text[at+44:]
+		}),
+		found: place{"checkpoint", 0, 0}, cause: "the root is not that of the edge",
+	},
 	"signed with the key in force, a size in another form": {
 		trail: "one-day", change: forgeText(func(text string) string {
 			return strings.Replace(text, "\n11\n", "\n011\n", 1)
