@@ -1,8 +1,11 @@
 package audit_test
 
 import (
+	"bytes"
 	"path/filepath"
 	"strings"
+
+	"tollbook/audit"
 )
 
 // forgedTrails are of somebody who can make chains, trees and signatures, with
@@ -45,6 +48,13 @@ var forgedTrails = map[string]trailCase{
 			f.resign()
 		},
 		found: place{firstDay, 5, 5}, cause: "log_id is not that of this log",
+	},
+	"a line that is as long as a line may be": {
+		trail: "one-day", change: forgeLength(audit.MaxLine),
+	},
+	"a line that is one byte longer": {
+		trail: "one-day", change: forgeLength(audit.MaxLine + 1),
+		found: place{firstDay, 6, 6}, cause: "a line of 32769 bytes, at most 32768",
 	},
 	"claimed by another key that has not signed": {
 		trail: "three-days", change: func(f *forger) {
@@ -142,6 +152,17 @@ var forgedTrails = map[string]trailCase{
 		},
 		found: place{"checkpoint", 0, 11}, cause: "it has a signature of another key",
 	},
+}
+
+// forgeLength signs and claims the trail anew, with a line of so many bytes.
+func forgeLength(length int) func(*forger) {
+	return func(f *forger) {
+		editLine(f.t, f.dir, firstDay, 6, func(b []byte) []byte {
+			begin, end := append(bytes.TrimSuffix(b, []byte("}\n")), `,"x":"`...), "\"}\n"
+			return append(append(begin, bytes.Repeat([]byte("x"), length-len(begin)-len(end))...), end...)
+		})
+		f.resign()
+	}
 }
 
 // forgeText signs and claims the trail anew, with a change to the text of the

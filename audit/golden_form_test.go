@@ -37,6 +37,7 @@ var lineCases = map[string]struct {
 	"raw DEL":                   {line: 5, from: `"list"`, to: "\"list\x7f\""},
 	"raw tab":                   {line: 5, from: `"list"`, to: "\"li\tst\""},
 	"no last newline":           {line: 11, from: "}\n", to: "}"},
+	"no newline, another byte":  {line: 11, from: "}\n", to: "}x"},
 	"half a line":               {line: 11, from: `,"reason":"stop"}` + "\n", to: ``},
 	"empty line":                {line: 5, from: `{"timestamp"`, to: "\n" + `{"timestamp"`},
 	"leading zero":              {line: 6, from: `"http_status":200`, to: `"http_status":0200`},
