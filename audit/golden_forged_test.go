@@ -49,6 +49,18 @@ var forgedTrails = map[string]trailCase{
 		},
 		found: place{firstDay, 5, 5}, cause: "log_id is not that of this log",
 	},
+	"signed with the key in force, of a day that names another": {
+		trail: "three-days", change: func(f *forger) {
+			f.claim()
+			_, another := golden(f.t, "one-day")
+			editLine(f.t, f.dir, secondDay, 1, func(b []byte) []byte {
+				return verifierKey.ReplaceAll(b, []byte(`"verifier_key":"`+another+`"`))
+			})
+			f.rechain()
+			f.sign()
+		},
+		found: place{secondDay, 1, 6}, cause: "names another verifier key than the one in force",
+	},
 	"a line that is as long as a line may be": {
 		trail: "one-day", change: forgeLength(audit.MaxLine),
 	},
