@@ -166,6 +166,9 @@ func openNote(msg []byte, keys ...verifierKey) (*Checkpoint, []verifierKey, erro
 	}
 	signed := make([]verifierKey, len(n.Sigs))
 	for i, s := range n.Sigs {
+		if _, err := base64.StdEncoding.Strict().DecodeString(s.Base64); err != nil {
+			return nil, nil, fmt.Errorf("%w: it is not in the one form that there is", errCheckpoint)
+		}
 		signed[i] = byHash[s.Hash]
 	}
 	return c, signed, nil

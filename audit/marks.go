@@ -32,13 +32,20 @@ type marks struct {
 	stop    func()
 	noted   *mark   // the next of the histories; nil at their end
 	singles []*mark // the others, in order
+	newest  int64   // the size of the one in checkpointName
 }
 
 // openMarks begins with the checkpoints that are there now: what is written
-// meanwhile is not looked at. live says that the last note may be half written.
+// meanwhile is not looked at. The newest is read once it is known how long the
+// histories are, or it could be behind them. live says that the last note may be
+// half written.
 func openMarks(dir *folder, found *inventory, anchors [][]byte, live bool) (*marks, error) {
 	if !found.checkpoint {
 		return nil, &VerifyError{File: checkpointName, Err: errors.New("there are records and no checkpoint")}
+	}
+	ends, err := lengthsOf(dir, found.histories)
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
 	}
 	newest, err := readBounded(dir, checkpointName, maxNote)
 	if err != nil {
@@ -55,17 +62,11 @@ func openMarks(dir *folder, found *inventory, anchors [][]byte, live bool) (*mar
 			return nil, &VerifyError{File: place, Err: err}
 		}
 		if i == 0 {
-			one.where = checkpointName
+			one.where, m.newest = checkpointName, one.Size
 		}
 		m.singles = append(m.singles, one)
 	}
 	slices.SortStableFunc(m.singles, func(a, b *mark) int { return cmp.Compare(a.Size, b.Size) })
-	ends := make([]int64, len(found.histories))
-	for i, name := range found.histories {
-		if ends[i], err = lengthOf(dir, name); err != nil {
-			return nil, fmt.Errorf("audit: %w", err)
-		}
-	}
 	m.next, m.stop = iter.Pull2(histories(dir, found.histories, ends, live))
 	return m, m.advance()
 }
@@ -88,6 +89,16 @@ func lengthOf(dir *folder, name string) (int64, error) {
 	}
 	n, err := sizeOf(f)
 	return n, errors.Join(err, f.Close())
+}
+
+func lengthsOf(dir *folder, names []string) (lengths []int64, err error) {
+	lengths = make([]int64, len(names))
+	for i, name := range names {
+		if lengths[i], err = lengthOf(dir, name); err != nil {
+			return nil, err
+		}
+	}
+	return lengths, nil
 }
 
 // histories goes through the notes of the files, each to the end that is given.
@@ -173,6 +184,10 @@ func (v *verifier) pass() error {
 		} else if err != nil {
 			return &VerifyError{File: m.place(), Seq: m.Size, Err: err}
 		}
+		if m.history() && m.Size > v.marks.newest { // which is written before the history
+			return &VerifyError{File: checkpointName, Seq: m.Size, Err: fmt.Errorf(
+				"it knows of %d lines and %s of %d: an older one was put back", v.marks.newest, m.where, m.Size)}
+		}
 	}
 }
 
@@ -182,10 +197,10 @@ func (v *verifier) check(m *mark) error {
 	switch {
 	case v.logID != "" && m.LogID != v.logID:
 		return fmt.Errorf("it is of another log (%s)", m.LogID)
+	case m.Size == 0: // none is signed before there are lines
+		return errors.New("it covers no line")
 	case m.Size < v.head.Seq:
 		return nil // what it is of was moved away
-	case m.Size == 0:
-		return v.rootedAt(m)
 	}
 	if err := v.trust.check(m); err != nil {
 		return err
@@ -202,7 +217,7 @@ func (v *verifier) check(m *mark) error {
 }
 
 func (v *verifier) rootedAt(m *mark) error {
-	if !v.rooted && m.Size > 0 { // the beginning is missing: go on from here
+	if !v.rooted { // the beginning is missing: go on from here
 		v.tree, v.rooted = *m.tree(), true
 		return nil
 	}

@@ -107,10 +107,10 @@ func (v *verifier) run(found *inventory) (err error) {
 		}
 		from = 0
 	}
-	if err := v.closed(); err != nil {
+	if err := v.covered(); err != nil { // first: requests are open where lines are missing
 		return err
 	}
-	return v.covered()
+	return v.closed()
 }
 
 // begin goes to where verification begins: the first line, or behind the
