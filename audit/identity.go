@@ -148,7 +148,10 @@ func (l *Log) begin() (*Checkpoint, error) {
 	if _, err := l.seal.newest(c, l.signers()...); err != nil {
 		return nil, err
 	}
-	if own {
+	if own { // a key without its checkpoint would be a log that lost it
+		if err := l.dir.sync(); err != nil {
+			return nil, err
+		}
 		if err := l.dir.rename(keyName+tempSuffix, keyName); err != nil {
 			return nil, err
 		}
