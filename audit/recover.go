@@ -56,7 +56,7 @@ func (l *Log) repair(t *tail, h *history) ([]*Record, error) {
 		}
 		first = append(first, r)
 	}
-	if t.unclean() {
+	if t.good > t.covered {
 		if err := l.rewrite(t); err != nil {
 			return nil, err
 		}

@@ -187,8 +187,3 @@ func (t *tail) lines(f *os.File, from int64, firstOfFile bool, before string) er
 
 // errStop ends a scan that has seen enough.
 var errStop = errors.New("stop")
-
-// unclean reports whether the last run ended without its `stop` record.
-func (t *tail) unclean() bool {
-	return t.last != nil && (t.last.Phase != System || t.last.Reason != "stop")
-}
