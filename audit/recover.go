@@ -32,6 +32,9 @@ func (l *Log) recover() error {
 	if err := l.takeOver(t, h, found); err != nil {
 		return err
 	}
+	if t.head.Seq == 0 {
+		first = append(first, l.successor(found)...)
+	}
 	if step := l.steppedBack(t); step != nil {
 		first = append(first, step)
 	}
@@ -109,6 +112,9 @@ func (l *Log) takeOver(t *tail, h *history, found *inventory) (err error) {
 			return err
 		}
 		w.anchor = w.seg.size
+	}
+	if t.name == "" { // the clock may have been set back since the log was begun
+		w.today = max(w.today, dayOfFile(l.seal.last.File))
 	}
 	if h.name != "" {
 		w.today = max(w.today, dayOfHistory(h.name))
