@@ -74,6 +74,7 @@ type Config struct {
 
 	rotating bool       // a new key may lie in the folder
 	cosign   SigningKey // signs too, from the first checkpoint on
+	setAside Object     // what is told first of a log that takes the place of another
 }
 
 // defaults fills in what is not set.
