@@ -92,7 +92,7 @@ func (l *Log) signingKey(found *inventory) (SigningKey, error) {
 	if err != nil {
 		return SigningKey{}, err
 	}
-	if given := l.SigningKey; !given.none() && given.seed != own.seed {
+	if given := l.SigningKey; !given.none() && !given.same(own) {
 		return SigningKey{}, fmt.Errorf("the signing key that is given is not the one in %s of folder %q: "+
 			"to change keys run `tollbook audit rotate-key`", keyName, l.dir.path)
 	}

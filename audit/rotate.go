@@ -104,7 +104,7 @@ func (k SigningKey) mayFollow(given SigningKey, d *folder, found *inventory, log
 			return err
 		}
 	}
-	if k.seed == current.seed {
+	if k.same(current) {
 		return errors.New("the new key is the old one")
 	}
 	return nil
@@ -113,7 +113,7 @@ func (k SigningKey) mayFollow(given SigningKey, d *folder, found *inventory, log
 func (d *folder) pendingKey(found *inventory, next SigningKey, logID string) (SigningKey, error) {
 	if found.newKey {
 		key, err := d.readKey(newKeyName)
-		if err == nil && !next.none() && next.seed != key.seed {
+		if err == nil && !next.none() && !next.same(key) {
 			err = fmt.Errorf("%s in folder %q is another key than the new one that is given: a rotation to "+
 				"it did not end; run it again with that key", newKeyName, d.path)
 		}
