@@ -161,7 +161,7 @@ func openNote(msg []byte, keys ...verifierKey) (*Checkpoint, []verifierKey, erro
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errCheckpoint, signatureError(err))
 	}
-	if n.Text != text+"\n" {
+	if n.Text != text+"\n" || !canonicalSignatures(n.Sigs) {
 		return nil, nil, fmt.Errorf("%w: not a signed note", errCheckpoint)
 	}
 	signed := make([]verifierKey, len(n.Sigs))
@@ -169,6 +169,18 @@ func openNote(msg []byte, keys ...verifierKey) (*Checkpoint, []verifierKey, erro
 		signed[i] = byHash[s.Hash]
 	}
 	return c, signed, nil
+}
+
+// canonicalSignatures reports whether each stands there in the one way to write it:
+// base64 has two bits behind a signature that package note does not look at.
+func canonicalSignatures(signatures []note.Signature) bool {
+	for _, s := range signatures {
+		b, err := base64.StdEncoding.DecodeString(s.Base64)
+		if err != nil || base64.StdEncoding.EncodeToString(b) != s.Base64 {
+			return false
+		}
+	}
+	return true
 }
 
 var errOtherKey = errors.New("it is signed with another key")
