@@ -174,6 +174,8 @@ func openNote(msg []byte, keys ...verifierKey) (*Checkpoint, []verifierKey, erro
 	return c, signed, nil
 }
 
+var errOtherKey = errors.New("it is signed with another key")
+
 // signatureError says what is wrong with a note's signatures, without its text.
 func signatureError(err error) error {
 	var invalid *note.InvalidSignatureError
@@ -182,7 +184,7 @@ func signatureError(err error) error {
 	case errors.As(err, &invalid):
 		return errors.New("the signature is not that of its text")
 	case errors.As(err, &unknown):
-		return errors.New("it is signed with another key")
+		return errOtherKey
 	default:
 		return errors.New("not a signed note")
 	}

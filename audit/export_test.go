@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"golang.org/x/mod/sumdb/note"
 )
 
 // The seams: see Config.
@@ -103,4 +105,72 @@ func (l *Log) Queued() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.queue)
+}
+
+const NoteTicks = noteTicks
+
+// A Tree is a tree with its parts in the open.
+type Tree struct{ tree }
+
+func (t *Tree) Append(leaf Hash, made func(level int, index int64, node Hash)) {
+	t.appendNodes(leaf, made)
+}
+
+func (t *Tree) Nodes(made func(level int, index int64, node Hash)) { t.nodes(made) }
+
+func (t *Tree) Size() int64 { return t.size }
+
+func (t *Tree) Edge() []Hash { return append([]Hash(nil), t.edge...) }
+
+func (t *Tree) Root() Hash { return t.root() }
+
+func (t *Tree) EndsWith(leaves []Hash) bool { return t.endsWith(leaves) }
+
+// Rooted returns the checkpoint with the root of its edge.
+func Rooted(c Checkpoint) *Checkpoint {
+	c.Root = c.tree().root()
+	return &c
+}
+
+// Sign returns the checkpoint signed by each of the keys.
+func Sign(c *Checkpoint, keys ...SigningKey) []byte {
+	signers := make([]note.Signer, len(keys))
+	for i, k := range keys {
+		var err error
+		if signers[i], err = k.signer(c.LogID); err != nil {
+			panic(err)
+		}
+	}
+	msg, err := c.sign(signers)
+	if err != nil {
+		panic(err)
+	}
+	return msg
+}
+
+// OpenNote verifies a signed checkpoint, and returns how many of the keys have
+// signed it.
+func OpenNote(msg []byte, keys ...string) (*Checkpoint, int, error) {
+	known := make([]verifierKey, len(keys))
+	for i, k := range keys {
+		var err error
+		if known[i], err = parseVerifierKey(k); err != nil {
+			return nil, 0, err
+		}
+	}
+	c, by, err := openNote(msg, known...)
+	return c, len(by), err
+}
+
+// TornHistory reads a file of checkpoints as a start does whose newest checkpoint
+// is this, and returns how much of it is good.
+func TornHistory(dir, name string, newest *Checkpoint) (good int64, err error) {
+	d, err := openForReading(dir)
+	if err != nil {
+		return 0, err
+	}
+	defer d.close()
+	h := &history{name: name}
+	err = h.read(d, newest)
+	return h.good, err
 }

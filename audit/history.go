@@ -29,7 +29,7 @@ func (l *Log) readHistory(found *inventory, newest *Checkpoint) (*history, error
 		return h, nil
 	}
 	h.name = found.histories[len(found.histories)-1]
-	if err := h.read(l.dir); err != nil {
+	if err := h.read(l.dir, newest); err != nil {
 		return nil, err
 	}
 	if h.last == nil {
@@ -52,7 +52,7 @@ func (l *Log) readHistory(found *inventory, newest *Checkpoint) (*history, error
 	return h, nil
 }
 
-func (h *history) read(dir *folder) error {
+func (h *history) read(dir *folder, newest *Checkpoint) error {
 	f, err := dir.open(h.name, os.O_RDONLY)
 	if err != nil {
 		return err
@@ -70,16 +70,18 @@ func (h *history) read(dir *folder) error {
 		h.good, h.last = end, bytes.Clone(msg)
 		return nil
 	})
-	if bad := h.size - h.good; h.torn != nil && bad > int64(len(h.last))+noteGrowth {
-		return fmt.Errorf("%s: byte %d: %w, and %d bytes follow, more than one checkpoint: %w", h.name,
+	if bad := h.size - h.good; h.torn != nil && bad > 2*(int64(len(newest.Text()))+maxSignatures) {
+		return fmt.Errorf("%s: byte %d: %w, and %d bytes follow, more than a torn checkpoint: %w", h.name,
 			h.good, h.torn, bad, errDamaged)
 	}
 	return nil
 }
 
-// noteGrowth is by how much the next checkpoint can be longer than the last one:
-// one is torn at the most, since each is durable before the next is written.
-const noteGrowth = 1 << 10
+// maxSignatures is how long the signatures of a checkpoint are at the most, two of
+// 139 bytes, with what separates notes. One note is torn at the most, that of the
+// newest checkpoint: each is durable before the next is written. NULs in its place
+// look like more signatures of the note before it.
+const maxSignatures = 300
 
 // cut returns what is torn, nil if nothing is.
 func (h *history) cut() *cut {

@@ -92,7 +92,7 @@ func (l *Log) signingKey(found *inventory) (SigningKey, error) {
 	if err != nil {
 		return SigningKey{}, err
 	}
-	if given := l.SigningKey; !given.none() && given.seed != own.seed {
+	if given := l.SigningKey; !given.none() && !given.same(own) {
 		return SigningKey{}, fmt.Errorf("the signing key that is given is not the one in %s of folder %q: "+
 			"to change keys run `tollbook audit rotate-key`", keyName, l.dir.path)
 	}
@@ -148,7 +148,10 @@ func (l *Log) begin() (*Checkpoint, error) {
 	if _, err := l.seal.newest(c, l.signers()...); err != nil {
 		return nil, err
 	}
-	if own {
+	if own { // a key without its checkpoint would be a log that lost it
+		if err := l.dir.sync(); err != nil {
+			return nil, err
+		}
 		if err := l.dir.rename(keyName+tempSuffix, keyName); err != nil {
 			return nil, err
 		}

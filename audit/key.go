@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
@@ -29,7 +30,9 @@ const (
 // prints as its name alone.
 type SigningKey struct {
 	name string // AnyLog, or the origin of the one log that it is for
-	seed string // the private key
+	// seed is the private key; nil if there is none. It is behind a pointer, which
+	// is all that package fmt prints of it where it can't call a method.
+	seed *string
 }
 
 // NewSigningKey makes a key that may sign for any log.
@@ -38,7 +41,12 @@ func NewSigningKey() SigningKey { return newSigningKey(AnyLog) }
 func newSigningKey(name string) SigningKey {
 	seed := make([]byte, ed25519.SeedSize)
 	_, _ = rand.Read(seed) // never fails (crypto/rand)
-	return SigningKey{name, string(seed)}
+	return signingKey(name, seed)
+}
+
+func signingKey(name string, seed []byte) SigningKey {
+	secret := string(seed)
+	return SigningKey{name, &secret}
 }
 
 var errSigningKey = errors.New("audit: not a signing key: want one line of the form " +
@@ -56,8 +64,9 @@ func ParseSigningKey(text string) (SigningKey, error) {
 	if err != nil || len(data) != 1+ed25519.SeedSize || data[0] != algEd25519 {
 		return SigningKey{}, errSigningKey
 	}
-	k := SigningKey{parts[0], string(data[1:])}
-	if logID, ofOne := strings.CutPrefix(k.name, AnyLog+"/"); k.name != AnyLog && !(ofOne && isID(logID)) {
+	k := signingKey(parts[0], data[1:])
+	logID, ofOne := strings.CutPrefix(k.name, AnyLog+"/")
+	if k.name != AnyLog && !(ofOne && isID(logID)) || k.Private() != text {
 		return SigningKey{}, errSigningKey
 	}
 	return k, nil
@@ -65,7 +74,7 @@ func ParseSigningKey(text string) (SigningKey, error) {
 
 // Private returns the encoding that [ParseSigningKey] reads: a secret.
 func (k SigningKey) Private() string {
-	data := append([]byte{algEd25519}, k.seed...)
+	data := append([]byte{algEd25519}, *k.seed...)
 	hash := strings.SplitN(k.verifierKey(k.name), "+", 3)[1]
 	return privatePrefix + k.name + "+" + hash + "+" + base64.StdEncoding.EncodeToString(data)
 }
@@ -73,11 +82,16 @@ func (k SigningKey) Private() string {
 // String returns the key's name, which is no secret.
 func (k SigningKey) String() string { return "signing key " + k.name }
 
-// GoString is String, for %#v.
-func (k SigningKey) GoString() string { return k.String() }
+// Format writes String, whatever the verb.
+func (k SigningKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
 
 // none reports whether k is no key.
-func (k SigningKey) none() bool { return k.seed == "" }
+func (k SigningKey) none() bool { return k.seed == nil }
+
+// same reports whether both are the same key, whatever they are named.
+func (k SigningKey) same(other SigningKey) bool {
+	return !k.none() && !other.none() && *k.seed == *other.seed
+}
 
 // logID returns the one log that the key is for, "" if it may sign for any.
 func (k SigningKey) logID() string {
@@ -90,7 +104,7 @@ func (k SigningKey) logID() string {
 
 // verifierKey returns the public half, to verify what is signed under name.
 func (k SigningKey) verifierKey(name string) string {
-	public, _ := ed25519.NewKeyFromSeed([]byte(k.seed)).Public().(ed25519.PublicKey)
+	public, _ := ed25519.NewKeyFromSeed([]byte(*k.seed)).Public().(ed25519.PublicKey)
 	vkey, _ := note.NewEd25519VerifierKey(name, public) // fails for another length only
 	return vkey
 }

@@ -37,6 +37,9 @@ func (t *tail) findIn(dir *folder, name string, seqs []int64) ([]int64, error) {
 	}
 	defer f.Close()
 	size, err := sizeOf(f)
+	if name == t.name { // what lies behind is about to be cut
+		size = t.good
+	}
 	if err != nil || size == 0 {
 		return seqs, err
 	}

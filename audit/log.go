@@ -74,6 +74,7 @@ type Config struct {
 
 	rotating bool       // a new key may lie in the folder
 	cosign   SigningKey // signs too, from the first checkpoint on
+	setAside Object     // what is told first of a log that takes the place of another
 }
 
 // defaults fills in what is not set.
@@ -119,10 +120,11 @@ type Log struct {
 	fault  error     // why the last commit failed; nil if it did not
 	broken bool      // the fault is for good
 	// cosigner signs too, while the key is rotated; nil otherwise.
-	cosigner note.Signer
-	low      error // why no new request is taken though all can be written
-	closing  bool
-	head     Head // of the last durable line
+	cosigner    note.Signer
+	cosignerKey string
+	low         error // why no new request is taken though all can be written
+	closing     bool
+	head        Head // of the last durable line
 
 	wake     chan struct{} // there is something in the queue
 	stop     chan struct{} // closed by Close

@@ -56,7 +56,7 @@ func TestAFolderIsFsyncedAfterANewFile(t *testing.T) {
 	tr := start(t, t.TempDir(), disk.under, at(clock), inOS)
 	// The key and a checkpoint of nothing come first, a checkpoint of all last.
 	const seal = "cp-write cp-fsync cp-close "
-	if want := seal + seal + "folder write fsync folder " + seal; disk.calls() != want {
+	if want := seal + seal + "folder folder write fsync folder " + seal; disk.calls() != want {
 		t.Errorf("got %q at the first start, want %q", disk.calls(), want)
 	}
 	disk.note("|")

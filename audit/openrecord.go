@@ -45,5 +45,5 @@ func (l *Log) aboutDay() Object {
 	if l.writer.previous != "" {
 		before = String(l.writer.previous)
 	}
-	return Object{{"file_before", before}, {"verifier_key", String(l.verifierKey)}}
+	return Object{{"file_before", before}, {"verifier_key", String(l.keyInForce())}}
 }

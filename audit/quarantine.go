@@ -18,17 +18,45 @@ var ErrSound = errors.New("audit: the log can be started: there is nothing to qu
 // whose `quarantine` record tells of the old one, of why, and of who says so. It
 // returns the name of the folder. Nothing is moved if a start would take the log
 // (ErrSound), or refuse it for other reasons than what its files hold.
-func Quarantine(ctx context.Context, cfg Config, why string) (moved string, err error) {
+func Quarantine(_ context.Context, cfg Config, why string) (moved string, err error) {
 	cfg.defaults()
 	about, moved, err := setAside(cfg, why)
 	if err != nil {
 		return "", err
 	}
+	cfg.setAside = about
 	l, err := Open(cfg)
 	if err != nil {
 		return moved, err
 	}
-	return moved, errors.Join(l.Record(ctx, "quarantine", about), l.Close())
+	return moved, l.Close()
+}
+
+// successor tells, as the first of a log that is begun, what was set aside before
+// it. That is known from the folders too, if the quarantine died when all was
+// moved: no log follows another in silence.
+func (l *Log) successor(found *inventory) []*Record {
+	about := l.setAside
+	if about == nil && len(found.quarantined) > 0 {
+		last := len(found.quarantined) - 1
+		about = Object{
+			{"cause", String("a quarantine that did not end")},
+			{"folder", String(found.quarantined[last])},
+		}.with(earlier(found.quarantined[:last])).with(l.dir.lastKnown(found.quarantined[last]))
+	}
+	if about == nil {
+		return nil
+	}
+	return []*Record{systemRecord("quarantine", about)}
+}
+
+// earlier names the folders of earlier quarantines.
+func earlier(folders []string) Object {
+	names := make(Object, len(folders))
+	for i, folder := range folders {
+		names[i] = Member{"earlier_" + strconv.Itoa(i+1), String(folder)}
+	}
+	return names
 }
 
 // setAside moves the files, and returns what there is to tell.
@@ -58,10 +86,7 @@ func setAside(cfg Config, why string) (about Object, moved string, err error) {
 		{"folder", String(moved)},
 		{"why", String(why)},
 	}
-	for i, earlier := range found.quarantined {
-		about = append(about, Member{"earlier_" + strconv.Itoa(i+1), String(earlier)})
-	}
-	return about.with(d.lastKnown(moved)), moved, nil
+	return about.with(earlier(found.quarantined)).with(d.lastKnown(moved)), moved, nil
 }
 
 // examine returns why a start would refuse the log, nil if it would not. It is an
@@ -73,7 +98,10 @@ func examine(cfg Config, d *folder, found *inventory) (cause, err error) {
 		return nil, err
 	}
 	newest, err := l.existing(found)
-	if err != nil || newest == nil {
+	switch {
+	case errors.Is(err, errOtherKey) && !found.key:
+		return nil, err
+	case err != nil || newest == nil:
 		return err, nil
 	}
 	if _, err := l.readHistory(found, newest); err != nil {

@@ -32,6 +32,9 @@ func (l *Log) recover() error {
 	if err := l.takeOver(t, h, found); err != nil {
 		return err
 	}
+	if t.head.Seq == 0 {
+		first = append(first, l.successor(found)...)
+	}
 	if step := l.steppedBack(t); step != nil {
 		first = append(first, step)
 	}
@@ -56,7 +59,7 @@ func (l *Log) repair(t *tail, h *history) ([]*Record, error) {
 		}
 		first = append(first, r)
 	}
-	if t.unclean() {
+	if t.good > t.covered {
 		if err := l.rewrite(t); err != nil {
 			return nil, err
 		}
@@ -109,6 +112,9 @@ func (l *Log) takeOver(t *tail, h *history, found *inventory) (err error) {
 			return err
 		}
 		w.anchor = w.seg.size
+	}
+	if t.name == "" { // the clock may have been set back since the log was begun
+		w.today = max(w.today, dayOfFile(l.seal.last.File))
 	}
 	if h.name != "" {
 		w.today = max(w.today, dayOfHistory(h.name))

@@ -1,9 +1,12 @@
 package audit
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -16,7 +19,7 @@ import (
 // the new verifier key. If it dies on the way, start is refused until it was run
 // again.
 func RotateKey(ctx context.Context, cfg Config, next SigningKey) (from, to string, err error) {
-	r, err := prepareRotation(cfg.Dir, next)
+	r, err := prepareRotation(cfg, next)
 	if err != nil {
 		return "", "", fmt.Errorf("audit: %w", err)
 	}
@@ -47,8 +50,8 @@ type rotation struct {
 
 // prepareRotation makes the key that is to come durable in the folder, or finds
 // there the one of a rotation that died.
-func prepareRotation(path string, next SigningKey) (r rotation, err error) {
-	d, err := openFolder(path)
+func prepareRotation(cfg Config, next SigningKey) (r rotation, err error) {
+	d, err := openFolder(cfg.Dir)
 	if err != nil {
 		return r, err
 	}
@@ -59,24 +62,58 @@ func prepareRotation(path string, next SigningKey) (r rotation, err error) {
 	}
 	msg, err := readBounded(d, checkpointName, maxNote)
 	if err != nil {
-		return r, fmt.Errorf("folder %q holds no log whose key could be rotated: %w", path, err)
+		return r, fmt.Errorf("folder %q holds no log whose key could be rotated: %w", cfg.Dir, err)
 	}
 	newest, err := newMark(msg, checkpointName)
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", checkpointName, err)
 	}
+	if err := next.mayFollow(cfg.SigningKey, d, found, newest.LogID); err != nil {
+		return r, err
+	}
 	if r.next, err = d.pendingKey(found, next, newest.LogID); err != nil {
 		return r, err
 	}
-	_, err = checkNote(msg, r.next.verifierKey(origin(newest.LogID)))
+	_, err = checkNote(lastSignature(msg), r.next.verifierKey(origin(newest.LogID)))
 	r.handedOver = err == nil
 	return r, nil
+}
+
+// lastSignature returns the note with the last of its signatures alone: that of
+// the key that it hands over to. The one before it may be that of a rotation that
+// is over, from the key that is to come.
+func lastSignature(msg []byte) []byte {
+	text, signatures, _ := bytes.Cut(msg, []byte("\n\n"))
+	last := signatures[lineStart(signatures, max(0, len(signatures)-1)):]
+	return slices.Concat(text, []byte("\n\n"), last)
+}
+
+// mayFollow refuses a new key before anything is written: one of another log, and
+// the one in force, which would sign each checkpoint twice.
+func (k SigningKey) mayFollow(given SigningKey, d *folder, found *inventory, logID string) error {
+	if k.none() {
+		return nil
+	}
+	if _, err := k.signer(logID); err != nil {
+		return fmt.Errorf("the new key: %w", err)
+	}
+	current := given
+	if found.key {
+		var err error
+		if current, err = d.readKey(keyName); err != nil {
+			return err
+		}
+	}
+	if k.same(current) {
+		return errors.New("the new key is the old one")
+	}
+	return nil
 }
 
 func (d *folder) pendingKey(found *inventory, next SigningKey, logID string) (SigningKey, error) {
 	if found.newKey {
 		key, err := d.readKey(newKeyName)
-		if err == nil && !next.none() && next.seed != key.seed {
+		if err == nil && !next.none() && !next.same(key) {
 			err = fmt.Errorf("%s in folder %q is another key than the new one that is given: a rotation to "+
 				"it did not end; run it again with that key", newKeyName, d.path)
 		}
@@ -95,9 +132,6 @@ func (d *folder) pendingKey(found *inventory, next SigningKey, logID string) (Si
 // both.
 func (l *Log) handOver(ctx context.Context, next SigningKey) error {
 	to := next.verifierKey(origin(l.logID))
-	if sameKey(to, l.verifierKey) {
-		return errors.New("the new key is the old one")
-	}
 	err := l.Record(ctx, reasonRotated, Object{{"from", String(l.verifierKey)}, {"to", String(to)}})
 	if err != nil {
 		return err
@@ -113,8 +147,16 @@ func (l *Log) cosignWith(key SigningKey) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.cosigner = signer
+	l.cosigner, l.cosignerKey = signer, key.verifierKey(origin(l.logID))
 	return nil
+}
+
+// keyInForce returns the verifier key that a day begins under: the checkpoint at
+// the end of the day before has handed over to the next one.
+func (l *Log) keyInForce() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return cmp.Or(l.cosignerKey, l.verifierKey)
 }
 
 // signers returns what signs the next checkpoint.
@@ -134,10 +176,10 @@ func installKey(path string, keep bool) error {
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
-	if keep {
-		err = d.rename(newKeyName, keyName)
-	} else {
-		err = errors.Join(d.remove(keyName), d.remove(newKeyName))
+	// The old key is gone at once: alone it must not start the log again.
+	err = errors.Join(d.rename(newKeyName, keyName), d.sync())
+	if err == nil && !keep {
+		err = errors.Join(d.remove(keyName), d.sync())
 	}
-	return errors.Join(err, d.sync(), d.close())
+	return errors.Join(err, d.close())
 }

@@ -52,7 +52,7 @@ func (s *sealer) note(msg []byte) error {
 	if err != nil {
 		return unlessNoRoom("opening "+name, err)
 	}
-	fresh := !s.made
+	fresh := s.size == 0 // or there was no room for its first note
 	s.made = true
 	f := s.dir.wrapped(name, dataFile{raw})
 	err = errors.Join(s.append(f, raw, name, msg), f.Close())

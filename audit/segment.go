@@ -127,9 +127,10 @@ func noRoom(err error) bool {
 	return false
 }
 
-// unlessNoRoom marks an error of making a file as errNoRoom if it is one.
+// unlessNoRoom marks an error of making a file as errNoRoom if it is one, or if
+// there was no descriptor for it: all is as before, and another try may succeed.
 func unlessNoRoom(doing string, err error) error {
-	if noRoom(err) {
+	if noRoom(err) || errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
 		return fmt.Errorf("%s: %w: %w", doing, errNoRoom, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)

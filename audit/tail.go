@@ -188,8 +188,5 @@ func (t *tail) lines(f *os.File, from int64, firstOfFile bool, before string) er
 // errStop ends a scan that has seen enough.
 var errStop = errors.New("stop")
 
-// unclean reports whether the last run ended without its `stop` record.
-func (t *tail) unclean() bool { return t.last != nil && !ended(t.last) }
-
 // ended reports whether r is the last record of a run that ended well.
 func ended(r *Record) bool { return r.Phase == System && r.Reason == reasonStop }

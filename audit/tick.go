@@ -109,6 +109,9 @@ func (l *Log) busy() {
 // lookForRoom finds out whether so little room is left that new requests must be
 // refused: what they have begun must still be closed.
 func (l *Log) lookForRoom() {
+	if l.MinFree <= 0 {
+		return
+	}
 	free, err := l.freeBytes(l.dir)
 	var low error
 	switch {

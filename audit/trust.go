@@ -136,12 +136,12 @@ func (t *trust) handOver(current verifierKey, by []verifierKey) error {
 		is := func(key string) bool { return sameKeys(key, k) }
 		next := slices.IndexFunc(t.next, is)
 		switch {
-		case k.same(current) || slices.ContainsFunc(t.signed, is):
-		case next < 0:
-			return errors.New("it is signed with a key that no key_rotated record names")
-		default:
+		case k.same(current):
+		case next >= 0: // it may have been in force before
 			t.current, t.next = t.next[next], nil
 			t.sign(t.current)
+		case !slices.ContainsFunc(t.signed, is):
+			return errors.New("it is signed with a key that no key_rotated record names")
 		}
 	}
 	return nil

@@ -84,15 +84,10 @@ type verifier struct {
 }
 
 func (v *verifier) run(found *inventory) (err error) {
-	// The checkpoints first: what they cover was written before them.
-	if v.marks, err = openMarks(v.dir, found, v.cfg.Checkpoints, v.live()); err != nil {
+	if v.marks, v.days, err = v.marksAndDays(found); err != nil {
 		return err
 	}
 	defer v.marks.close()
-	if found, err = v.dir.inventory(); err != nil {
-		return fmt.Errorf("audit: %w", err)
-	}
-	v.days = found.days
 	from, err := v.begin()
 	if err != nil {
 		return err
@@ -111,6 +106,28 @@ func (v *verifier) run(found *inventory) (err error) {
 		return err
 	}
 	return v.closed()
+}
+
+// marksAndDays returns the checkpoints and the day files of one moment. The
+// checkpoints come first: what they cover was written before them. If a day began
+// meanwhile, they lack the one that ends the day before, and are asked for again.
+func (v *verifier) marksAndDays(found *inventory) (*marks, []string, error) {
+	for {
+		m, err := openMarks(v.dir, found, v.cfg.Checkpoints, v.live())
+		if err != nil {
+			return nil, nil, err
+		}
+		now, err := v.dir.inventory()
+		switch {
+		case err != nil:
+			m.close()
+			return nil, nil, fmt.Errorf("audit: %w", err)
+		case slices.Equal(now.days, found.days):
+			return m, now.days, nil
+		}
+		m.close()
+		found = now
+	}
 }
 
 // begin goes to where verification begins: the first line, or behind the
