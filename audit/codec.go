@@ -112,10 +112,9 @@ func (timestampField) parse(s *scanner, r *Record) error {
 // contemporaneousField repeats the timestamp, and must.
 type contemporaneousField struct{ timestampField }
 
-func (contemporaneousField) parse(s *scanner, r *Record) error {
-	var buf [timeLen]byte
+func (contemporaneousField) parse(s *scanner, _ *Record) error {
 	v, err := s.string()
-	if err == nil && v != string(appendTime(buf[:0], r.Timestamp)) {
+	if err == nil && v != s.line[len(openLine):len(openLine)+timeLen] {
 		err = errorf("is not the timestamp")
 	}
 	return err

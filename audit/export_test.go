@@ -74,6 +74,12 @@ const (
 	ChunkSize = chunkSize
 )
 
+// The parts of text and times.
+func PlainLen(s string) int                 { return plainLen(s) }
+func PrintableLen(s string) int             { return printableLen(s) }
+func FormatTime(t time.Time) string         { return string(appendTime(nil, t)) }
+func ParseTime(s string) (time.Time, error) { return parseTime(s) }
+
 func RedactTokens(s string) string { return redactTokens(s) }
 
 // Line returns the line that a log would write for r as its second.

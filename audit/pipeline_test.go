@@ -164,6 +164,17 @@ func sameLines(t *testing.T, name string, got, want []audit.ReadLine) {
 	}
 }
 
+func TestEachReadTakesALineOfAllThatIsReadForTooLong(t *testing.T) {
+	t.Parallel()
+	data := bytes.Repeat([]byte("x"), audit.LongLine)
+	want, wantErr := wantRead(bytes.NewReader(data), 0)
+	got, err := gotRead(t.Context(), bytes.NewReader(data), 0)
+	if !sameError(err, wantErr) {
+		t.Errorf("got error %v, want %v", err, wantErr)
+	}
+	sameLines(t, "no end", got, want)
+}
+
 func TestEachReadSaysWhereReadingFailed(t *testing.T) {
 	t.Parallel()
 	data := goodLines(1000)

@@ -347,6 +347,8 @@ func TestParseRefusesEveryOtherWayToWrite(t *testing.T) {
 		"original null":        swap(`"alcoa_original":false`, `"alcoa_original":null`),
 		"original text":        swap(`"alcoa_original":false`, `"alcoa_original":"false"`),
 		"fva empty":            swap(`[5,-1]`, `[]`),
+		"fva without start":    swap(`[5,-1]`, `]`),
+		"fva without end":      swap(`[5,-1]`, `[5,-1`),
 		"fva of text":          swap(`[5,-1]`, `["5"]`),
 		"fva a number":         swap(`[5,-1]`, `5`),
 		"truncated empty":      swap(goldenFull[strings.Index(goldenFull, `[{"bytes"`):], `[]}`),
