@@ -157,7 +157,7 @@ func (f *follower) close(r *Record) error {
 		f.open[r.Seq] = r
 	case Completed, Interrupted:
 		received, isOpen := f.open[r.ReceivedSeq]
-		if !isOpen && !(f.partial && !f.seen(r.ReceivedSeq)) {
+		if !isOpen && (!f.partial || f.seen(r.ReceivedSeq)) {
 			return errorf("it closes seq %d, which is not open", r.ReceivedSeq)
 		}
 		if received != nil && received.RequestID != r.RequestID {

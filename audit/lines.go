@@ -5,24 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 )
 
 // errUnterminated says that a file ends within a line.
 var errUnterminated = errors.New("the file ends within a line")
 
-// eachLine calls do for every line of a file of the folder, without its newline,
-// with the offset where it begins. The line is valid during the call.
-func eachLine(dir *folder, name string, do func(line []byte, offset int64) error) error {
-	f, err := dir.open(name, os.O_RDONLY)
-	if err != nil {
-		return err
-	}
-	return errors.Join(scanLines(f, do), f.Close())
-}
-
-// scanLines is eachLine for any reader. Of a line of more than 4*MaxLine bytes do
-// gets these, and nothing is read behind it. An end without newline is an error
+// scanLines calls do for every line, without its newline, with the offset where it
+// begins. The line is valid during the call. Of a line of more than 4*MaxLine bytes
+// do gets these, and nothing is read behind it. An end without newline is an error
 // (errUnterminated).
 func scanLines(r io.Reader, do func(line []byte, offset int64) error) error {
 	in := bufio.NewReaderSize(r, 4*MaxLine)

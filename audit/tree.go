@@ -3,6 +3,7 @@ package audit
 import (
 	"crypto/sha256"
 	"math/bits"
+	"slices"
 )
 
 // A tree is the right edge of an RFC 6962 Merkle tree over the lines of a log:
@@ -72,7 +73,7 @@ func (t *tree) whole() bool { return t.size >= 0 && len(t.edge) == bits.OnesCoun
 // within these leaves, the last of which is the tree's last.
 func (t *tree) endsWith(leaves []Hash) bool {
 	size := t.size
-	for i := len(t.edge) - 1; i >= 0; i-- {
+	for _, root := range slices.Backward(t.edge) {
 		width := size & -size
 		if width > int64(len(leaves)) {
 			break
@@ -82,7 +83,7 @@ func (t *tree) endsWith(leaves []Hash) bool {
 		for _, leaf := range leaves[from:] {
 			sub.append(leaf)
 		}
-		if sub.root() != t.edge[i] {
+		if sub.root() != root {
 			return false
 		}
 		leaves, size = leaves[:from], size-width
