@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,7 +125,7 @@ func TestASignedCheckpointOpensWithItsKeyAlone(t *testing.T) {
 		"no signature":      {[]byte(c.Text() + "\n"), []string{key.VerifierKey()}, 0},
 		"the text alone":    {[]byte(c.Text()), []string{key.VerifierKey()}, 0},
 		"text behind":       {append([]byte(c.Text()+"\n"), msg...), []string{key.VerifierKey()}, 0},
-		"too long":          {append(msg[:len(msg):len(msg)], make([]byte, 16<<10)...), []string{key.VerifierKey()}, 0},
+		"too long":          {append(slices.Clip(msg), make([]byte, 16<<10)...), []string{key.VerifierKey()}, 0},
 		"another signature": {[]byte(c.Text() + "\n" + signatureOf(audit.Sign(empty(), key))), []string{key.VerifierKey()}, 0},
 	} {
 		got, n, err := audit.OpenNote(f.msg, f.keys...)
@@ -172,18 +173,18 @@ func TestAKeyNamedAfterALogIsForThatLogAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	start(t, dir).stop()
-	own, any := folderKey(t, dir), audit.NewSigningKey()
+	own, general := folderKey(t, dir), audit.NewSigningKey()
 	mine, others := someCheckpoint(), someCheckpoint()
 	_, mine.LogID, _ = strings.Cut(own.VerifierKey(), "/")
 	mine.LogID = mine.LogID[:32]
 	for _, c := range []*audit.Checkpoint{mine, others} {
-		if _, _, err := audit.OpenNote(audit.Sign(c, any), any.VerifierKey()); err != nil {
+		if _, _, err := audit.OpenNote(audit.Sign(c, general), general.VerifierKey()); err != nil {
 			t.Errorf("a key for any log: %v", err)
 		}
 	}
 	if _, _, err := audit.OpenNote(audit.Sign(mine, own), own.VerifierKey()); err != nil {
 		t.Errorf("the log's own key: %v", err)
 	}
-	_, _, err := audit.OpenNote(audit.Sign(others, any), own.VerifierKey())
+	_, _, err := audit.OpenNote(audit.Sign(others, general), own.VerifierKey())
 	refused(t, err, "not of this log")
 }

@@ -66,7 +66,7 @@ func ParseSigningKey(text string) (SigningKey, error) {
 	}
 	k := signingKey(parts[0], data[1:])
 	logID, ofOne := strings.CutPrefix(k.name, AnyLog+"/")
-	if k.name != AnyLog && !(ofOne && isID(logID)) || k.Private() != text {
+	if k.name != AnyLog && (!ofOne || !isID(logID)) || k.Private() != text {
 		return SigningKey{}, errSigningKey
 	}
 	return k, nil

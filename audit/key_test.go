@@ -143,7 +143,7 @@ func TestWhatIsNoSigningKeyIsRefusedWithoutBeingTold(t *testing.T) {
 		_, err := audit.ParseSigningKey(text)
 		if err == nil {
 			t.Errorf("%s: got no error", what)
-		} else if refused(t, err, "not a signing key"); err != nil && strings.Contains(err.Error(), good[40:50]) {
+		} else if refused(t, err, "not a signing key"); strings.Contains(err.Error(), good[40:50]) {
 			t.Errorf("%s: the error holds the key", what)
 		}
 	}

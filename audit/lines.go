@@ -11,9 +11,9 @@ import (
 var errUnterminated = errors.New("the file ends within a line")
 
 // scanLines calls do for every line, without its newline, with the offset where it
-// begins. The line is valid during the call. Of a line of more than 4*MaxLine
-// bytes do gets these, and nothing is read behind it. An end without newline is
-// an error (errUnterminated).
+// begins. The line is valid during the call. Of a line of more than 4*MaxLine bytes
+// do gets these, and nothing is read behind it. An end without newline is an error
+// (errUnterminated).
 func scanLines(r io.Reader, do func(line []byte, offset int64) error) error {
 	in := bufio.NewReaderSize(r, 4*MaxLine)
 	for offset := int64(0); ; {

@@ -1,10 +1,10 @@
 package audit_test
 
 import (
-	"encoding/binary"
 	"math/bits"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -32,7 +32,7 @@ func (s stored) root(t *testing.T, size int64) audit.Hash {
 	return audit.Hash(root)
 }
 
-func leafOf(i int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(i)) }
+func leafOf(i int64) []byte { return strconv.AppendInt(nil, i, 10) }
 
 // grow adds a leaf to both, and checks each node that ours tells of.
 func grow(t *testing.T, own *audit.Tree, other stored) stored {
@@ -75,7 +75,7 @@ func sameTree(t *testing.T, own *audit.Tree, other stored, size int64) {
 		t.Errorf("size %d: got root %s, want %s", size, got, want)
 	}
 	edge := own.Edge()
-	if len(edge) != bits.OnesCount64(uint64(size)) || own.Size() != size {
+	if len(edge) != bits.OnesCount(uint(size)) || own.Size() != size { //nolint:gosec // it is not negative
 		t.Errorf("size %d: got %d and %d subtrees", size, own.Size(), len(edge))
 	}
 	told := 0

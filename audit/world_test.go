@@ -86,12 +86,6 @@ func (w *world) heal() {
 	w.full = "-"
 }
 
-func (w *world) isFull() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.full != "-"
-}
-
 // call takes note of a call before it is made, and takes a picture of the disk
 // if the writer is to be killed there.
 func (w *world) call(name, call string) (full bool) {
