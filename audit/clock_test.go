@@ -195,3 +195,29 @@ func TestWhatNoCheckpointCoversIsWrittenAgainAtStart(t *testing.T) {
 		t.Errorf("got %v (%v), want the end written again", info.ModTime(), err)
 	}
 }
+
+// A first start that died before its first line has named a day already.
+func TestAClockThatIsSetBackBeforeTheFirstLineIsNoDamage(t *testing.T) {
+	t.Parallel()
+	dir, clock := t.TempDir(), newClock(noon)
+	var first, second []string
+	start(t, dir, at(clock), steps(t, dir, &first)).stop()
+	clock.Add(-24 * time.Hour)
+	for _, left := range first {
+		all := contents(t, left)
+		if _, begun := all["signing.key"]; !begun || len(dayFiles(t, left)) > 0 {
+			continue
+		}
+		start(t, left, at(clock), steps(t, left, &second)).stop()
+		for i, again := range second {
+			tr, err := open(t, again, at(clock))
+			if err != nil {
+				t.Fatalf("step %d: %v", i, err)
+			}
+			tr.stop()
+			verify(t, again)
+		}
+		return
+	}
+	t.Fatal("the first start did not pass through a log without lines")
+}
