@@ -152,8 +152,9 @@ func checkRecord(p *audit.Proof, key string) (proved, string, error) {
 	if err != nil {
 		return proved{}, "", err
 	}
+	said := fmt.Sprintf("proved: seq %d of log %s, within the %d lines signed at %s\n%s\n", r.Seq, r.LogID,
+		checkpoint.Size, checkpoint.Time.Format(time.RFC3339), p.Line)
 	return proved{
-			Proved: true, LogID: r.LogID, Size: checkpoint.Size, Signed: checkpoint.Time, Record: p.Line,
-		}, fmt.Sprintf("proved: seq %d of log %s, within the %d lines signed at %s\n%s\n", r.Seq, r.LogID,
-			checkpoint.Size, checkpoint.Time.Format(time.RFC3339), p.Line), nil
+		Proved: true, LogID: r.LogID, Size: checkpoint.Size, Signed: checkpoint.Time, Record: p.Line,
+	}, said, nil
 }
