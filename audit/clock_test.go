@@ -112,10 +112,11 @@ func TestAClockThatIsSetBackOverMidnightBringsNoDayBack(t *testing.T) {
 		}
 		clock.Set(-2 * time.Minute)
 		tr.tick()
+		before := copyDir(t, dir)
 		tr.end(tr.begin("back"))
 		killed := copyDir(t, dir)
 		tr.stop()
-		for _, left := range []string{dir, killed} {
+		for _, left := range []string{dir, killed, before} {
 			start(t, left, at(clock)).stop()
 			verify(t, left)
 			files := dayFiles(t, left)
