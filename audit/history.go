@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"golang.org/x/mod/sumdb/note"
 )
 
 // maxHistory is the length of the longest file of checkpoints that start reads,
@@ -63,9 +65,12 @@ func (h *history) read(dir *folder, newest *Checkpoint) error {
 	}
 	h.size = int64(len(data))
 	h.torn = scanNotes(bytes.NewReader(data), func(msg []byte, end int64) error {
-		text, _, _ := bytes.Cut(msg, []byte("\n\n"))
-		if _, err := ParseCheckpoint(string(text) + "\n"); err != nil {
+		if _, err := newMark(msg, h.name); err != nil {
 			return err
+		}
+		_, err := note.Open(msg, note.VerifierList())
+		if _, whole := errors.AsType[*note.UnverifiedNoteError](err); !whole {
+			return errors.New("a signature that is none") // a page of it was lost
 		}
 		h.good, h.last = end, bytes.Clone(msg)
 		return nil

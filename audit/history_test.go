@@ -65,8 +65,10 @@ func TestAHistoryCutAtAnyByteOfItsLastNoteIsRepaired(t *testing.T) {
 		start(t, dir).stop()
 		repaired(t, historyName, dir, historyName, good, data[good:size])
 	}
+	cut := len(notes[lastNote]) - 40 // within the signature
 	for what, bad := range map[string]string{
-		"NULs": strings.Repeat("\x00", len(notes[lastNote])), "an empty line": "\n\n", "garbage": "\ngarbage\n\n— x\n",
+		"NULs in the signature": "\n" + notes[lastNote][:cut] + strings.Repeat("\x00", 39) + "\n",
+		"NULs":                  strings.Repeat("\x00", len(notes[lastNote])), "an empty line": "\n\n", "garbage": "\ngarbage\n\n— x\n",
 	} {
 		dir := copyDir(t, base)
 		write(t, filepath.Join(dir, historyName), []byte(string(data[:good])+bad))

@@ -59,6 +59,11 @@ func TestAProcessWithoutDescriptorsGoesOnOnceItHasOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, err, syscall.EMFILE.Error())
+	select {
+	case <-tr.Failed():
+		t.Fatal("the log has failed for good")
+	default:
+	}
 	tr.tick()
 	if err := tr.Err(); err != nil {
 		t.Fatalf("got %v with descriptors, want none", err)

@@ -3,6 +3,7 @@ package audit_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,9 +51,12 @@ func (m *model) config() audit.Config {
 		cfg.Durability = audit.OS
 	}
 	cfg.OnCheckpoint = func(note string) {
-		if !m.world.dead() {
-			m.anchors = append(m.anchors, []byte(note))
+		if m.world.dead() {
+			return
 		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.anchors = append(m.anchors[max(0, len(m.anchors)-10):], []byte(note))
 	}
 	m.world.under(&cfg)
 	return cfg
@@ -127,17 +131,15 @@ func (m *model) clean() {
 // check holds the trail in dir against what was acknowledged.
 func (m *model) check(dir string) {
 	m.t.Helper()
-	report, err := audit.Verify(context.Background(), dir, audit.VerifyConfig{
-		Key: m.key, Checkpoints: m.anchors,
-	})
+	m.mu.Lock()
+	anchors := slices.Clone(m.anchors)
+	m.mu.Unlock()
+	report, err := audit.Verify(context.Background(), dir, audit.VerifyConfig{Key: m.key, Checkpoints: anchors})
 	if err != nil {
 		m.t.Fatalf("Verify: %v in %s", err, dir)
 	}
 	if len(report.Open) != 0 {
 		m.t.Fatalf("got %v open after a start", report.Open)
-	}
-	if len(m.anchors) > 10 {
-		m.anchors = m.anchors[len(m.anchors)-10:]
 	}
 	closed, received := map[string][]audit.Phase{}, map[string]bool{}
 	for _, r := range records(m.t, dir) {

@@ -154,7 +154,14 @@ func TestACheckpointThatFindsNoRoomIsWaitedFor(t *testing.T) {
 		if got := len(read(t, newest(t, tr.Dir))); got != size {
 			t.Errorf("%s: the file grew by %d bytes while there was no room", what, got-size)
 		}
+		disk.holdAt("cp-write") // while it tries again
+		select {
+		case tr.ticks <- time.Time{}:
+			<-disk.held
+		case <-disk.held: // the tick before does
+		}
 		killed := copyDir(t, tr.Dir)
+		disk.release()
 		disk.heal()
 		tr.tick()
 		if err := tr.Err(); err != nil {
