@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -194,8 +195,11 @@ func (l *Log) settleAll(batch []*entry, err error) {
 	if err == nil {
 		l.head = l.writer.head
 	}
-	if l.broken {
+	switch {
+	case l.broken:
 		l.failQueue()
+	case err != nil:
+		l.refuseQueued()
 	}
 }
 
@@ -241,6 +245,22 @@ func (l *Log) followUp(e *entry) {
 	if follow, err := l.newEntry(r); err == nil { // its parts were on a line before
 		l.retryLater(follow)
 	}
+}
+
+// refuseQueued settles the requests that wait to be recorded while there is no
+// room: they need not wait to be refused.
+func (l *Log) refuseQueued() {
+	l.queue = slices.DeleteFunc(l.queue, func(e *entry) bool {
+		if e.record.Phase != Received {
+			return false
+		}
+		if e.state == queued {
+			e.state = settled
+			e.err = fmt.Errorf("%w: %w", ErrUnavailable, l.fault)
+			close(e.done)
+		}
+		return true
+	})
 }
 
 // failQueue settles everything that waits, once the trail has failed for good.

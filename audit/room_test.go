@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -112,5 +113,36 @@ func TestRoomIsNotAskedForUnlessSomeIsWanted(t *testing.T) {
 	tr.end(tr.begin("r1"))
 	if n := room.asked.Load(); n != 0 {
 		t.Errorf("got asked %d times, want never", n)
+	}
+}
+
+// MaxWait is a minute here: a request that waited for it would be seen.
+func TestRequestsThatWaitBehindAWriteWithoutRoomAreRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	disk, dir := new(disk), t.TempDir()
+	tr := start(t, dir, disk.under)
+	x := tr.begin("open")
+	disk.fail("write", noSpace)
+	disk.holdAt("write")
+	taken := tr.submit("taken")
+	<-disk.held
+	queued := tr.submit("queued")
+	ended := make(chan error, 1)
+	go func() { ended <- x.End(audit.Result{Outcome: audit.OK, HTTPStatus: 200}) }()
+	for tr.Queued() < 2 {
+		runtime.Gosched()
+	}
+	disk.release()
+	unavailable(t, taken.Wait(t.Context()))
+	unavailable(t, queued.Wait(t.Context()))
+	disk.heal()
+	tr.tick()
+	if err := <-ended; err != nil {
+		t.Errorf("an outcome that waited: got %v, want it written once there was room", err)
+	}
+	tr.stop()
+	verify(t, dir)
+	if n := len(where(records(t, dir), func(r *audit.Record) bool { return r.RequestID == "queued" })); n != 0 {
+		t.Errorf("got %d records of the request that was refused, want none", n)
 	}
 }

@@ -130,12 +130,10 @@ func (l *Log) lookForRoom() {
 }
 
 // resume tries to write again after the disk was full: a record of the fault
-// itself. What could not be written follows it.
+// itself. What could not be written follows it. Too little room for new requests
+// may be enough for that.
 func (l *Log) resume(fault error) {
 	l.lookForRoom()
-	if l.lowNow() != nil {
-		return
-	}
 	l.busy()
 	if err := l.sealDue(); err != nil { // or each try would only use the room up
 		if errors.Is(err, errNoRoom) {
@@ -205,12 +203,4 @@ func (l *Log) faultNow() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.fault
-}
-
-// lowNow says that there is too little room for new requests, nil if there is
-// enough.
-func (l *Log) lowNow() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.low
 }
