@@ -19,7 +19,7 @@ func (c *quarantineCommand) Run(a *app) error {
 		return err
 	}
 	cfg := audit.Config{Dir: dir, SigningKey: key, Start: commandStart("quarantine")}
-	moved, err := audit.Quarantine(a.ctx, cfg, c.Why)
+	moved, err := audit.Quarantine(cfg, audit.QuarantineConfig{Why: c.Why})
 	if moved != "" {
 		_, printErr := fmt.Fprintf(a.stdout, "moved the trail to %s in %s\n", moved, dir)
 		if err == nil {
