@@ -3,7 +3,7 @@
 
     python3 verify_trail.py FOLDER [VERIFIER_KEY]
 
-It exits with 0 and says "verified ...", or exits with 1 and names the file, the
+It exits with 0 and says "verified: ...", or exits with 1 and names the file, the
 line, the seq and the cause of the first thing that is no good. It needs Python
 3.9; for the signatures it needs the package `cryptography` too (Debian:
 python3-cryptography), and says so if they were NOT checked. Without a
@@ -103,7 +103,8 @@ def verify(folder, given=None):
         need(given is None or given.split("+")[0] in named and public(given) in keys, "not signed with the key given")
     except Exception as error:  # of whatever kind: what can't be read is not good
         raise ValueError(f"{at[0]}: {error or type(error).__name__}") from error
-    return (("verified" if Ed25519PublicKey else "verified but for the signatures (no cryptography)") + f": {seq} records, {seq - signed} of them not signed yet, log {log}, head {head}"
+    return (("verified" if Ed25519PublicKey else "signatures NOT checked (no cryptography), the rest verified")
+            + f": {seq} records, {seq - signed} of them not signed yet, log {log}, head {head}"
             + ("" if given is not None else "; self-attested: no verifier key was given"))
 if __name__ == "__main__":
     try:
