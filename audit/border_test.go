@@ -139,3 +139,79 @@ func TestLinesThatOnlyTheNextStartSignedAreCounted(t *testing.T) {
 		t.Errorf("got %d adopted, %d unclean, want %d and 1", report.Adopted, report.Unclean, unsigned)
 	}
 }
+
+// chained returns a line that follows the last of the newest file.
+func chained(t *testing.T, dir string, change func(*audit.Record)) string {
+	t.Helper()
+	all := records(t, dir)
+	last, data := all[len(all)-1], bytes.TrimSuffix(read(t, newest(t, dir)), []byte("\n"))
+	r := *last
+	r.Seq, r.PrevHash = last.Seq+1, audit.HashLine(data[bytes.LastIndexByte(data, '\n')+1:])
+	change(&r)
+	return string(audit.AppendRecord(nil, &r)) + "\n"
+}
+
+func TestWhatSomebodyWroteAtTheEndOfAStoppedLogIsRefused(t *testing.T) {
+	t.Parallel()
+	base := t.TempDir()
+	start(t, base).stop()
+	for what, change := range map[string]func(data []byte, dir string) []byte{
+		"a record of the run that stopped": func(data []byte, dir string) []byte {
+			return append(data, chained(t, dir, func(r *audit.Record) { r.Reason = "keys_changed" })...)
+		},
+		"another last line": func(data []byte, _ string) []byte {
+			at := bytes.LastIndex(data, []byte(`"boot_id":"`)) + len(`"boot_id":"`)
+			return append(append(data[:at:at], bytes.Repeat([]byte("0"), 32)...), data[at+32:]...)
+		},
+		"a day record of another key": func(data []byte, dir string) []byte {
+			path := filepath.Join(dir, "audit_20260302.jsonl")
+			write(t, path, []byte(chained(t, dir, func(r *audit.Record) {
+				r.BootID, r.Reason = strings.Repeat("0", 32), "day"
+				r.Metadata = audit.Object{
+					{Name: "file_before", Value: audit.String("audit_20260301.jsonl")},
+					{Name: "open", Value: audit.List()},
+					{Name: "part", Value: audit.Int(1)},
+					{Name: "parts", Value: audit.Int(1)},
+					{Name: "tree_size", Value: audit.Int(r.Seq - 1)},
+					{Name: "verifier_key", Value: audit.String(audit.NewSigningKey().VerifierKey())},
+				}
+			})))
+			return data
+		},
+	} {
+		dir := copyDir(t, base)
+		path := filepath.Join(dir, "audit_20260301.jsonl")
+		write(t, path, change(read(t, path), dir))
+		if _, err := open(t, dir); err == nil || !strings.Contains(err.Error(), "damaged") {
+			t.Errorf("%s: got %v, want a refused start", what, err)
+		}
+	}
+}
+
+func TestTheLastNoteOfTheHistoryIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	start(t, dir).stop()
+	names, err := filepath.Glob(filepath.Join(dir, "checkpoints_*.txt"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("got %v, %v, want one history", names, err)
+	}
+	before, old := read(t, names[0]), time.Unix(1e9, 0)
+	if err := os.Chtimes(names[0], old, old); err != nil {
+		t.Fatal(err)
+	}
+	start(t, dir) // it writes no note itself
+	info, err := os.Stat(names[0])
+	if err != nil || !info.ModTime().After(old) || !bytes.Equal(read(t, names[0]), before) {
+		t.Errorf("got a history of %v, %v, want the same bytes written again", info.ModTime(), err)
+	}
+}
+
+func TestACheckpointOfMoreLinesThanThereCanBeIsRefused(t *testing.T) {
+	t.Parallel()
+	c := *someCheckpoint()
+	c.Size, c.Edge = 1<<62+1, make([]audit.Hash, 2)
+	if _, err := audit.ParseCheckpoint(audit.Rooted(c).Text()); err == nil {
+		t.Error("got no error")
+	}
+}
