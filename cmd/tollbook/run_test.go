@@ -193,7 +193,7 @@ func serving(t *testing.T, more ...string) (s *sidecar, stop func() error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err = openSidecar(t.Context(), cfg, zap.NewNop())
+	s, err = openSidecar(t.Context(), cfg, zap.NewNop(), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 type sidecar struct {
 	cfg       config
 	log       *zap.Logger
+	anchor    *zap.Logger // for what the trail can be held against, whatever the level
 	verifier  *clerk.Verifier
 	news      *trailNews
 	trail     *audit.Log
@@ -37,9 +38,9 @@ type sidecar struct {
 }
 
 // openSidecar opens the parts in the order in which they need each other. After
-// an error nothing stays open.
-func openSidecar(ctx context.Context, cfg config, log *zap.Logger) (s *sidecar, err error) {
-	s = &sidecar{cfg: cfg, log: log}
+// an error nothing stays open. The signed checkpoints go to anchor.
+func openSidecar(ctx context.Context, cfg config, log, anchor *zap.Logger) (s *sidecar, err error) {
+	s = &sidecar{cfg: cfg, log: log, anchor: anchor}
 	parts := []func(context.Context) error{
 		s.openListeners, s.openKeys, s.openTrail, s.openHandler,
 	}
@@ -123,7 +124,7 @@ func (s *sidecar) openTrail(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.news = newTrailNews(s.log)
+	s.news = newTrailNews(s.log, s.anchor)
 	s.closing(s.news.close)
 	cfg := audit.Config{
 		Dir: s.cfg.Audit.Dir, SigningKey: key, OnState: s.news.state, OnCheckpoint: s.news.checkpoint,

@@ -13,6 +13,7 @@ import (
 // closed the trail closes it.
 type trailNews struct {
 	log     *zap.Logger
+	anchor  *zap.Logger // for checkpoints
 	states  chan error  // nil: the trail is available again
 	notes   chan string // signed checkpoints
 	dropped atomic.Int64
@@ -26,9 +27,9 @@ const (
 	newsGrace = time.Second // for what is left at the end
 )
 
-func newTrailNews(log *zap.Logger) *trailNews {
+func newTrailNews(log, anchor *zap.Logger) *trailNews {
 	n := &trailNews{
-		log: log, states: make(chan error, maxNews), notes: make(chan string, maxNews),
+		log: log, anchor: anchor, states: make(chan error, maxNews), notes: make(chan string, maxNews),
 		ended: make(chan struct{}), done: make(chan struct{}),
 	}
 	go n.run()
@@ -108,7 +109,7 @@ func (n *trailNews) logState(err error) {
 }
 
 func (n *trailNews) logNote(note string) {
-	n.write(n.log.Check(zap.InfoLevel, checkpointMessage), zap.String("note", note))
+	n.write(n.anchor.Check(zap.InfoLevel, checkpointMessage), zap.String("note", note))
 }
 
 // checkpointMessage is what a log collector finds checkpoints by.

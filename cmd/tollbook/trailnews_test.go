@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -88,7 +91,8 @@ func TestALogThatNobodyReadsDoesNotStopTheTrail(t *testing.T) {
 		t.Fatal(err)
 	}
 	var w stuckWriter
-	s, err := openSidecar(t.Context(), cfg, newLogger(&w, zap.InfoLevel))
+	log := newLogger(&w, zap.InfoLevel)
+	s, err := openSidecar(t.Context(), cfg, log, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +120,8 @@ func TestTheLastCheckpointIsLoggedBeforeTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	s, err := openSidecar(t.Context(), cfg, newLogger(&out, zap.InfoLevel))
+	log := newLogger(&out, zap.InfoLevel)
+	s, err := openSidecar(t.Context(), cfg, log, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +139,8 @@ func TestTheNewestOfTheTrailIsLoggedAndWhatWasDroppedIsCounted(t *testing.T) {
 	const told = 100
 	var w stuckWriter
 	w.stick()
-	n := newTrailNews(newLogger(&w, zap.InfoLevel))
+	log := newLogger(&w, zap.InfoLevel)
+	n := newTrailNews(log, log)
 	soon(t, "telling", func() {
 		for i := range told {
 			n.checkpoint(fmt.Sprintf("note %d", i))
@@ -165,7 +171,8 @@ func TestTheNewestOfTheTrailIsLoggedAndWhatWasDroppedIsCounted(t *testing.T) {
 func TestWhatWasDroppedIsSaidOnALineThatIsWritten(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	n := newTrailNews(newLogger(&out, zap.ErrorLevel))
+	log := newLogger(&out, zap.ErrorLevel)
+	n := newTrailNews(log, log)
 	n.dropped.Store(3)
 	n.logState(nil) // below the level
 	n.logState(errors.New("cause"))
@@ -174,5 +181,47 @@ func TestWhatWasDroppedIsSaidOnALineThatIsWritten(t *testing.T) {
 	}
 	if lines := logLines(t, out.String()); len(lines) != 1 || lines[0].Dropped != 3 {
 		t.Errorf("got %+v, want one line that says 3 dropped", lines)
+	}
+}
+
+// A hookedWriter keeps what is written, and calls seen with it.
+type hookedWriter struct {
+	bytes.Buffer
+	seen func(line string)
+}
+
+func (w *hookedWriter) Write(p []byte) (int, error) {
+	w.seen(string(p))
+	return w.Buffer.Write(p)
+}
+
+func TestTheAnchorIsLoggedWhateverTheLevel(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, level := range []string{"debug", "info", "warn", "error"} {
+		dir := filepath.Join(t.TempDir(), "audit")
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		stderr := hookedWriter{seen: func(line string) {
+			if strings.Contains(line, "verifier_key") {
+				cancel()
+			}
+		}}
+		environ := toServe(t, "TOLLBOOK_LOG_LEVEL="+level, "TOLLBOOK_AUDIT_DIR="+dir)
+		err := run(ctx, []string{"serve"}, environ, strings.NewReader(""), io.Discard, &stderr)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := logLines(t, stderr.String())
+		at := slices.IndexFunc(lines, func(l logLine) bool { return l.LogID != "" })
+		if at < 0 || lines[at].VerifierKey != keyOf(t, dir) {
+			t.Errorf("%s: got %+v, want a line with the log's id and its verifier key", level, lines)
+		}
+		notes := notesIn(t, stderr.String())
+		if len(notes) == 0 || notes[len(notes)-1] != read(t, filepath.Join(dir, "checkpoint")) {
+			t.Errorf("%s: got %q, want the newest checkpoint last", level, notes)
+		}
+		if said := strings.Contains(stderr.String(), `"draining"`); said != (level == "debug" || level == "info") {
+			t.Errorf("%s: got draining logged: %v", level, said)
+		}
 	}
 }
