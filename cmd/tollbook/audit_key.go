@@ -77,7 +77,10 @@ func (c *rotateKeyCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	from, to, err := audit.RotateKey(a.ctx, audit.Config{Dir: dir, SigningKey: key, Start: commandStart("rotate-key")}, next)
+	cfg := audit.Config{
+		Dir: dir, SigningKey: key, Start: commandStart("rotate-key"), OnCheckpoint: printCheckpoint(a.stderr),
+	}
+	from, to, err := audit.RotateKey(a.ctx, cfg, next)
 	if err != nil {
 		return err
 	}

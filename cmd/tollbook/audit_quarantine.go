@@ -18,7 +18,9 @@ func (c *quarantineCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	cfg := audit.Config{Dir: dir, SigningKey: key, Start: commandStart("quarantine")}
+	cfg := audit.Config{
+		Dir: dir, SigningKey: key, Start: commandStart("quarantine"), OnCheckpoint: printCheckpoint(a.stderr),
+	}
 	moved, err := audit.Quarantine(a.ctx, cfg, c.Why)
 	if moved != "" {
 		_, printErr := fmt.Fprintf(a.stdout, "moved the trail to %s in %s\n", moved, dir)

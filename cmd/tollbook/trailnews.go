@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -114,6 +115,13 @@ func (n *trailNews) logNote(note string) {
 
 // checkpointMessage is what a log collector finds checkpoints by.
 const checkpointMessage = "audit checkpoint"
+
+// printCheckpoint is [audit.Config].OnCheckpoint of a command that writes the
+// trail: a line as serve logs it.
+func printCheckpoint(stderr io.Writer) func(note string) {
+	log := newLogger(stderr, zap.InfoLevel)
+	return func(note string) { log.Info(checkpointMessage, zap.String("note", note)) }
+}
 
 // write writes a line, and how many there is none of. A nil line is below the
 // level.
