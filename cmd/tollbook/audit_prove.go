@@ -144,7 +144,7 @@ func (c *proveCommand) checked() (proved, string, error) {
 	}
 	return proved{Proved: true, LogID: newer.LogID, Since: older.Size, Size: newer.Size, Signed: newer.Time},
 		fmt.Sprintf("proved: the %d lines of log %s signed at %s are the beginning of the %d signed at %s\n",
-			older.Size, older.LogID, older.Time.Format(time.RFC3339), newer.Size, newer.Time.Format(time.RFC3339)), nil
+			older.Size, printable(older.LogID), older.Time.Format(time.RFC3339), newer.Size, newer.Time.Format(time.RFC3339)), nil
 }
 
 func checkRecord(p *audit.Proof, key string) (proved, string, error) {
@@ -152,8 +152,8 @@ func checkRecord(p *audit.Proof, key string) (proved, string, error) {
 	if err != nil {
 		return proved{}, "", err
 	}
-	said := fmt.Sprintf("proved: seq %d of log %s, within the %d lines signed at %s\n%s\n", r.Seq, r.LogID,
-		checkpoint.Size, checkpoint.Time.Format(time.RFC3339), p.Line)
+	said := fmt.Sprintf("proved: seq %d of log %s, within the %d lines signed at %s\n%s\n", r.Seq, printable(r.LogID),
+		checkpoint.Size, checkpoint.Time.Format(time.RFC3339), printableText(string(p.Line)))
 	return proved{
 		Proved: true, LogID: r.LogID, Size: checkpoint.Size, Signed: checkpoint.Time, Record: p.Line,
 	}, said, nil

@@ -23,7 +23,7 @@ func (c *quarantineCommand) Run(a *app) error {
 	}
 	moved, err := audit.Quarantine(a.ctx, cfg, c.Why)
 	if moved != "" {
-		_, printErr := fmt.Fprintf(a.stdout, "moved the trail to %s in %s\n", moved, dir)
+		_, printErr := fmt.Fprintf(a.stdout, "moved the trail to %s in %s\n", printable(moved), printableText(dir))
 		if err == nil {
 			err = printErr
 		}

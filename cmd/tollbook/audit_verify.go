@@ -51,7 +51,7 @@ func (c *verifyCommand) Run(a *app) error {
 	}
 	for _, file := range kept.unused() {
 		all.add(verdict{Verdict: "failed", Open: []int64{}, Error: file + ": the log that it is of is not here"})
-		text.WriteString("failed: " + file + ": the log that it is of is not here\n")
+		text.WriteString("failed: " + printableText(file) + ": the log that it is of is not here\n")
 	}
 	return report(a, c.JSON, all, text.String(), all.OK)
 }

@@ -67,7 +67,7 @@ func checkBundle(path, key string) (proved, string, error) {
 		switch {
 		case errors.Is(err, io.EOF) && b.count > 0:
 			said := fmt.Sprintf("proved: %d records of log %s, within the %d lines signed at %s\n", b.count,
-				last.LogID, last.Size, last.Time.Format(time.RFC3339))
+				printable(last.LogID), last.Size, last.Time.Format(time.RFC3339))
 			return proved{
 				Proved: true, LogID: last.LogID, Records: b.count, Size: last.Size, Signed: last.Time,
 			}, said, nil
