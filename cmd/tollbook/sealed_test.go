@@ -196,23 +196,7 @@ func TestAuditExportWithProofsStandsAlone(t *testing.T) {
 	key, path := keyOf(t, dir), filepath.Join(t.TempDir(), "case.zip")
 	must(t, "audit", "export", dir, "--user", "user_2", "--with-proofs", "-o", path)
 	alone(t, path)
-	z, err := zip.OpenReader(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer z.Close()
-	held := map[string]string{}
-	for _, f := range z.File {
-		r, err := f.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		held[f.Name] = string(content)
-	}
+	held := unzipped(t, path)
 	if want := linesWith(onDisk(t, dir), `"user_id":"user_2"`); held["records.jsonl"] != want || want == "" {
 		t.Errorf("got records\n%s\nwant\n%s", held["records.jsonl"], want)
 	}
