@@ -56,6 +56,10 @@ func (c *Checkpoint) Text() string {
 	return string(append(b, '\n'))
 }
 
+// maxSize is the largest size of a log: more than any disk holds lines, and little
+// enough for the arithmetic of trees.
+const maxSize = 1 << 48
+
 var errCheckpoint = errors.New("audit: not a checkpoint")
 
 // ParseCheckpoint reads the text of a checkpoint, without signatures. It takes
@@ -70,7 +74,7 @@ func ParseCheckpoint(text string) (*Checkpoint, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errCheckpoint, err)
-	case !isID(c.LogID) || c.Offset < 0 || !isDayFile(c.File) || c.Text() != text:
+	case !isID(c.LogID) || c.Size > maxSize || c.Offset < 0 || !isDayFile(c.File) || c.Text() != text:
 		return nil, fmt.Errorf("%w: it is not in the one form that there is", errCheckpoint)
 	case !c.tree().whole():
 		return nil, fmt.Errorf("%w: an edge of another size", errCheckpoint)
@@ -133,15 +137,20 @@ func (c *Checkpoint) sign(signers []note.Signer) ([]byte, error) {
 // 63 hashes at the most.
 const maxNote = 16 << 10
 
+// parseNote reads the text of a signed checkpoint; its signatures are not looked at.
+func parseNote(msg []byte) (*Checkpoint, error) {
+	text, _, ok := strings.Cut(string(msg), "\n\n")
+	if !ok || len(msg) > maxNote {
+		return nil, fmt.Errorf("%w: not a signed note", errCheckpoint)
+	}
+	return ParseCheckpoint(text + "\n")
+}
+
 // openNote verifies a signed checkpoint with the keys, and returns it with the
 // keys whose signatures it has. Every key whose signature stands there must have
 // made it; one of the keys must have signed.
 func openNote(msg []byte, keys ...verifierKey) (*Checkpoint, []verifierKey, error) {
-	text, _, ok := strings.Cut(string(msg), "\n\n")
-	if !ok || len(msg) > maxNote {
-		return nil, nil, fmt.Errorf("%w: not a signed note", errCheckpoint)
-	}
-	c, err := ParseCheckpoint(text + "\n")
+	c, err := parseNote(msg)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -161,7 +170,7 @@ func openNote(msg []byte, keys ...verifierKey) (*Checkpoint, []verifierKey, erro
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errCheckpoint, signatureError(err))
 	}
-	if n.Text != text+"\n" {
+	if n.Text != c.Text() {
 		return nil, nil, fmt.Errorf("%w: not a signed note", errCheckpoint)
 	}
 	signed := make([]verifierKey, len(n.Sigs))

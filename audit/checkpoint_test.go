@@ -23,8 +23,8 @@ func TestACheckpointIsReadAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	empty := audit.Rooted(audit.Checkpoint{LogID: strings.Repeat("0", 32), File: "audit_19700101.jsonl"})
 	large := audit.Rooted(audit.Checkpoint{
-		LogID: strings.Repeat("f", 32), Size: 1<<62 - 1, File: "audit_99991231.jsonl", Offset: 1<<63 - 1,
-		Edge: make([]audit.Hash, 62),
+		LogID: strings.Repeat("f", 32), Size: 1<<48 - 1, File: "audit_99991231.jsonl", Offset: 1<<63 - 1,
+		Edge: make([]audit.Hash, 48),
 	})
 	for _, c := range []*audit.Checkpoint{someCheckpoint(), empty, large} {
 		text := c.Text()

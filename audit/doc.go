@@ -66,7 +66,7 @@
 //	v                      1
 //	seq                    from 1, without a gap
 //	prev_hash              hash of the line before, across files; 64 zeros at seq 1
-//	log_id                 32 hex digits, random: made with seq 1
+//	log_id                 32 hex digits, random: made with the log
 //	boot_id                32 hex digits, random: made at each start
 //	phase                  received, completed, interrupted, refused, system
 //	request_id             null on system records
@@ -143,7 +143,8 @@
 //	                record
 //	open            the same without file_before and verifier_key, after every
 //	                1 MiB of lines: what start must know of a long day
-//	start           version, settings digest, key ids; or the command that wrote
+//	start           version, settings digest, key ids, or the command that wrote;
+//	                `unsigned`: how many lines before it no checkpoint covered
 //	stop            the last of a run that ended well
 //	keys_changed    added, removed key ids
 //	clock_step      the clock was set: expected, found, step_us
@@ -152,8 +153,9 @@
 //	reply_withheld  the outcome with this `seq` came too late; the client got an
 //	                error or a cut reply
 //	key_rotated     the signing key changes: verifier keys from and to
-//	quarantine      a log was given up: its folder, log_id, tree_size, root, cause,
-//	                why
+//	quarantine      a log was given up: its folder, log_id, tree_size, root and
+//	                time of its newest checkpoint, cause, why; earlier_<n>: folders
+//	                of those before it
 //
 // # Checkpoints
 //
@@ -172,7 +174,9 @@
 // history never knows of more lines than `checkpoint`.
 //
 // A key hands over to the next ([RotateKey]) by a checkpoint that both have
-// signed, behind a key_rotated record that names both. A key that is named
+// signed, behind a key_rotated record that names both. Start takes no such record
+// from the lines that it is about to sign, and no new key that the old one has not
+// vouched for. A key that is named
 // `tollbook` may sign for any log that it is given to; what it signs stands under
 // the log's own name.
 //
@@ -217,6 +221,13 @@
 // earlier checkpoint that was kept elsewhere covers. The lines behind the newest
 // checkpoint, those of the last second, are chained and not yet signed.
 //
-// In durability OS a power cut may cost the last second; where it cost lines that
-// no checkpoint covers, nothing tells.
+// The lines behind the newest checkpoint are nobody's word yet: whoever can write the
+// folder while no process has it open can write there, or put an older checkpoint
+// back and go on from that, and the next start signs what it finds. Its `start`
+// record says how many lines those were. Only a checkpoint that was kept elsewhere
+// shows that others stood there: what lies before the newest of those can't be
+// changed unseen.
+//
+// In durability OS a power cut may cost the last second, or the last 4 MiB; [Verify]
+// tells that the run was cut off, and not what was lost.
 package audit

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -107,7 +108,14 @@ func (d *folder) check() error {
 }
 
 func (d *folder) lock() error {
-	err := unix.Flock(int(d.dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	var err error
+	for range lockTries { // a reader that asks whether there is a writer holds it for an instant
+		err = unix.Flock(int(d.dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			break
+		}
+		time.Sleep(lockPause)
+	}
 	switch {
 	case err == nil:
 		return nil
@@ -119,6 +127,12 @@ func (d *folder) lock() error {
 			d.path, err)
 	}
 }
+
+// How often, and how far apart, the lock is asked for.
+const (
+	lockTries = 5
+	lockPause = 10 * time.Millisecond
+)
 
 // close gives the lock up too.
 func (d *folder) close() error { return d.dir.Close() }
@@ -163,14 +177,4 @@ func checkFile(f *os.File, write bool) error {
 		return fmt.Errorf("%s is writable by everyone: chmod o-w it", f.Name())
 	}
 	return nil
-}
-
-// freeBytes returns how much this process may still write in the folder's file
-// system.
-func (d *folder) freeBytes() (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(d.dir.Fd()), &st); err != nil {
-		return 0, err
-	}
-	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:gosec,unconvert // the types differ between systems
 }

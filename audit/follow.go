@@ -54,7 +54,13 @@ func (f *follower) chain(r *Record) error {
 		}
 		return nil
 	}
-	return f.head.follow(r)
+	if err := f.head.follow(r); err != nil {
+		return err
+	}
+	if f.last != nil && ended(f.last) && r.BootID == f.boot {
+		return errorf("a record of a run behind its stop record")
+	}
+	return nil
 }
 
 // The kinds of system records that readers must know.
@@ -188,3 +194,6 @@ func (f *follower) started(r *Record) error {
 	f.partial = false // whatever came before is closed
 	return nil
 }
+
+// ended reports whether r is the last record of a run that ended well.
+func ended(r *Record) bool { return r.Phase == System && r.Reason == reasonStop }

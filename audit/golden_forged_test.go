@@ -59,7 +59,7 @@ var forgedTrails = map[string]trailCase{
 			f.rechain()
 			f.sign()
 		},
-		found: place{secondDay, 1, 6}, cause: "names another verifier key than the one in force",
+		found: place{secondDay, 1, 6}, cause: "names no verifier key of this log",
 	},
 	"a line that is as long as a line may be": {
 		trail: "one-day", change: forgeLength(audit.MaxLine),

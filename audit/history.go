@@ -9,9 +9,9 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-// maxHistory is the length of the longest file of checkpoints that start reads,
-// in bytes: a day has 1440, and a few for each restart.
-const maxHistory = 64 << 20
+// historyTail is how many bytes of the newest file of checkpoints start reads: some
+// notes, however many there are.
+const historyTail = 4 * maxNote
 
 // A history is the newest file of checkpoints as start reads it.
 type history struct {
@@ -59,11 +59,24 @@ func (h *history) read(dir *folder, newest *Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	data, err := readAll(f, maxHistory)
-	if err := errors.Join(err, f.Close()); err != nil {
+	defer f.Close()
+	if h.size, err = sizeOf(f); err != nil {
 		return err
 	}
-	h.size = int64(len(data))
+	from := max(0, h.size-historyTail)
+	data, err := readAt(f, from, h.size)
+	if err != nil {
+		return err
+	}
+	if from > 0 { // behind the first separator, which no note holds
+		behind := bytes.Index(data, []byte("\n\n"+AnyLog+"/"))
+		if behind < 0 {
+			return fmt.Errorf("%s: no checkpoint in its last %d bytes: %w", h.name, historyTail, errDamaged)
+		}
+		from += int64(behind) + 2
+		data = data[behind+2:]
+	}
+	h.good = from
 	h.torn = scanNotes(bytes.NewReader(data), func(msg []byte, end int64) error {
 		if _, err := newMark(msg, h.name); err != nil {
 			return err
@@ -72,7 +85,7 @@ func (h *history) read(dir *folder, newest *Checkpoint) error {
 		if _, whole := errors.AsType[*note.UnverifiedNoteError](err); !whole {
 			return errors.New("a signature that is none") // a page of it was lost
 		}
-		h.good, h.last = end, bytes.Clone(msg)
+		h.good, h.last = from+end, bytes.Clone(msg)
 		return nil
 	})
 	if bad := h.size - h.good; h.torn != nil && bad > 2*(int64(len(newest.Text()))+maxSignatures) {

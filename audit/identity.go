@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,8 +25,7 @@ func (l *Log) identify(found *inventory) (*Checkpoint, error) {
 // if it holds none.
 func (l *Log) existing(found *inventory) (*Checkpoint, error) {
 	if found.newKey && !l.rotating {
-		return nil, fmt.Errorf("folder %q holds %s: a rotation of the key did not end; "+
-			"run `tollbook audit rotate-key` again", l.dir.path, newKeyName)
+		return nil, fmt.Errorf("folder %q holds %s: %w", l.dir.path, newKeyName, errRotating)
 	}
 	key, err := l.signingKey(found)
 	if err != nil {
@@ -42,15 +43,17 @@ func (l *Log) existing(found *inventory) (*Checkpoint, error) {
 	case key.none() && found.blank() && emptyCheckpoint(msg):
 		return nil, nil //nolint:nilnil // the run that began it died before its key was there
 	case key.none():
-		return nil, fmt.Errorf("folder %q holds a log without its %s: bring that back, or give the key "+
-			"(TOLLBOOK_AUDIT_SIGNING_KEY)", l.dir.path, keyName)
+		return nil, fmt.Errorf("folder %q holds a log without its %s: %w", l.dir.path, keyName, errNoKey)
 	}
 	return l.openNewest(msg, key)
 }
 
+var errRotating = errors.New("a rotation of the key did not end; run `tollbook audit rotate-key` again")
+
+var errNoKey = errors.New("bring it back, or give the key (TOLLBOOK_AUDIT_SIGNING_KEY)")
+
 func emptyCheckpoint(msg []byte) bool {
-	text, _, _ := strings.Cut(string(msg), "\n\n")
-	c, err := ParseCheckpoint(text + "\n")
+	c, err := parseNote(msg)
 	return err == nil && c.Size == 0
 }
 
@@ -62,8 +65,12 @@ func (l *Log) openNewest(msg []byte, key SigningKey) (*Checkpoint, error) {
 	}
 	c, _, err := openNote(msg, public)
 	if err != nil {
-		return nil, fmt.Errorf("%s in folder %q does not verify with the key of this start (%s): %w",
+		err = fmt.Errorf("%s in folder %q does not verify with the key of this start (%s): %w",
 			checkpointName, l.dir.path, key.VerifierKey(), err)
+		if l.SigningKey.none() || !errors.Is(err, errOtherKey) { // not the settings' fault
+			err = fmt.Errorf("%w: %w", err, errDamaged)
+		}
+		return nil, err
 	}
 	return c, l.signAs(c.LogID, key, c)
 }
@@ -99,35 +106,47 @@ func (l *Log) signingKey(found *inventory) (SigningKey, error) {
 	return own, nil
 }
 
-// readKey reads a key of the folder, which nobody but its group may read.
+// readKey reads a key of the folder: the first line of its file. Behind it one that
+// was rotated to has the signature of the key before.
 func (d *folder) readKey(name string) (SigningKey, error) {
-	f, err := d.open(name, unix.O_RDONLY)
+	text, err := d.readSecret(name)
 	if err != nil {
 		return SigningKey{}, err
 	}
-	defer f.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return SigningKey{}, fmt.Errorf("%s: %w", f.Name(), err)
+	encoded, signature, rotated := strings.Cut(text, "\n")
+	key, err := ParseSigningKey(encoded)
+	if b, bad := base64.StdEncoding.DecodeString(signature); rotated && (bad != nil || len(b) != ed25519.SignatureSize) {
+		err = errSigningKey
 	}
-	if st.Mode&0o007 != 0 {
-		return SigningKey{}, fmt.Errorf("%s can be read by everyone: chmod 600 it", f.Name())
-	}
-	text, err := readAll(f, maxNote)
 	if err != nil {
-		return SigningKey{}, err
-	}
-	key, err := ParseSigningKey(strings.TrimSuffix(string(text), "\n"))
-	if err != nil {
-		return SigningKey{}, fmt.Errorf("%s: %w", f.Name(), err)
+		return SigningKey{}, fmt.Errorf("%s: %w", name, err)
 	}
 	return key, nil
 }
 
+// readSecret reads a file of the folder that nobody but its group may read, without
+// its last newline.
+func (d *folder) readSecret(name string) (string, error) {
+	f, err := d.open(name, unix.O_RDONLY)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return "", fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	if st.Mode&0o007 != 0 {
+		return "", fmt.Errorf("%s can be read by everyone: chmod 600 it", f.Name())
+	}
+	text, err := readAll(f, maxNote)
+	return strings.TrimSuffix(string(text), "\n"), err
+}
+
 // begin makes a new log: a key, unless it is given, and a checkpoint of no lines,
-// so that there are never records without a checkpoint. What it writes first is not there for the next start
-// until all of it is: with a key of its own when that has its name, else when the
-// checkpoint has.
+// so that there are never records without a checkpoint. What it writes first is
+// not there for the next start until all of it is: with a key of its own when that
+// has its name, else when the checkpoint has.
 func (l *Log) begin() (*Checkpoint, error) {
 	logID, key := newID(), l.SigningKey
 	own := key.none()

@@ -68,23 +68,25 @@ type inventory struct {
 	quarantined []string // names of the folders that hold quarantined logs
 	checkpoint  bool
 	key, newKey bool // of the signing key, and of the one that will replace it
-	folders     []string
 }
 
 // blank reports whether no log has been written here.
 func (i *inventory) blank() bool { return len(i.days)+len(i.histories)+len(i.evidence) == 0 }
 
-// files returns the names of all files that belong to the log.
+// files returns the names of all files that belong to the log, the checkpoint
+// first: without it no start takes what is left.
 func (i *inventory) files() []string {
-	names := slices.Concat(i.days, i.histories, i.evidence)
-	for name, there := range map[string]bool{
-		checkpointName: i.checkpoint, keyName: i.key, newKeyName: i.newKey,
-	} {
-		if there {
-			names = append(names, name)
-		}
+	var names []string
+	if i.checkpoint {
+		names = append(names, checkpointName)
 	}
-	slices.Sort(names)
+	names = slices.Concat(names, i.days, i.histories, i.evidence)
+	if i.key {
+		names = append(names, keyName)
+	}
+	if i.newKey {
+		names = append(names, newKeyName)
+	}
 	return names
 }
 
@@ -115,7 +117,6 @@ func (d *folder) inventory() (*inventory, error) {
 	slices.Sort(found.histories)
 	slices.Sort(found.evidence)
 	slices.Sort(found.quarantined)
-	slices.Sort(found.folders)
 	return found, nil
 }
 
@@ -129,7 +130,6 @@ func (i *inventory) add(name string, isDir bool) {
 	case isDir && strings.HasPrefix(name, quarantineMark):
 		i.quarantined = append(i.quarantined, name)
 	case isDir:
-		i.folders = append(i.folders, name)
 	case strings.Contains(name, tornMark):
 		i.evidence = append(i.evidence, name)
 	case name == checkpointName:

@@ -109,6 +109,13 @@ func (k SigningKey) verifierKey(name string) string {
 	return vkey
 }
 
+// vouch returns the signature, in base64, with which k lets another key follow.
+func (k SigningKey) vouch(verifierKey string) string {
+	private := ed25519.NewKeyFromSeed([]byte(*k.seed))
+	text := "tollbook: the key that follows\n" + verifierKey + "\n" // no note begins like this
+	return base64.StdEncoding.EncodeToString(ed25519.Sign(private, []byte(text)))
+}
+
 // VerifierKey returns the public half in the encoding of a note's verifier key,
 // named as k is.
 func (k SigningKey) VerifierKey() string { return k.verifierKey(k.name) }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -73,8 +74,30 @@ type Config struct {
 	freeBytes func(*folder) (int64, error) // in the file system
 
 	rotating bool       // a new key may lie in the folder
+	pending  SigningKey // that key
 	cosign   SigningKey // signs too, from the first checkpoint on
 	setAside Object     // what is told first of a log that takes the place of another
+}
+
+// openFolder opens the log's folder, which it makes if it is missing.
+func (cfg *Config) openFolder() (*folder, error) {
+	dir, err := openFolder(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	dir.wrap = cfg.wrap
+	if cfg.wrapSync != nil {
+		dir.fsync = cfg.wrapSync(dir.fsync)
+	}
+	return dir, nil
+}
+
+// openExisting is openFolder for a folder that must be there.
+func (cfg *Config) openExisting() (*folder, error) {
+	if _, err := os.Lstat(cfg.Dir); err != nil {
+		return nil, err
+	}
+	return cfg.openFolder()
 }
 
 // defaults fills in what is not set.
@@ -146,13 +169,9 @@ type Log struct {
 // end is damaged.
 func Open(cfg Config) (_ *Log, err error) {
 	cfg.defaults()
-	dir, err := openFolder(cfg.Dir)
+	dir, err := cfg.openFolder()
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
-	}
-	dir.wrap = cfg.wrap
-	if cfg.wrapSync != nil {
-		dir.fsync = cfg.wrapSync(dir.fsync)
 	}
 	l := &Log{
 		Config: cfg, dir: dir, bootID: newID(),

@@ -68,14 +68,17 @@ func openMarks(dir *folder, found *inventory, anchors [][]byte, live bool) (*mar
 	}
 	slices.SortStableFunc(m.singles, func(a, b *mark) int { return cmp.Compare(a.Size, b.Size) })
 	m.next, m.stop = iter.Pull2(histories(dir, found.histories, ends, live))
-	return m, m.advance()
+	if err := m.advance(); err != nil {
+		m.stop()
+		return nil, err
+	}
+	return m, nil
 }
 
 func (m *marks) close() { m.stop() }
 
 func newMark(msg []byte, where string) (*mark, error) {
-	text, _, _ := bytes.Cut(msg, []byte("\n\n"))
-	c, err := ParseCheckpoint(string(text) + "\n")
+	c, err := parseNote(msg)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -13,14 +12,28 @@ import (
 // ErrSound says that a log needs no quarantine: a start would take it.
 var ErrSound = errors.New("audit: the log can be started: there is nothing to quarantine")
 
-// Quarantine gives up a log that a start refuses: all its files are moved, as
+// A QuarantineConfig says why a log is given up.
+type QuarantineConfig struct {
+	// Why is recorded: who gives the log up, and why.
+	Why string
+	// KeyLost gives up a log also if nothing is wrong but that its signing key is
+	// missing.
+	KeyLost bool
+}
+
+// Quarantine gives up a log whose files a start refuses: all of them are moved, as
 // they are, into a folder of their own inside cfg.Dir, and a new log is begun,
-// whose `quarantine` record tells of the old one, of why, and of who says so. It
-// returns the name of the folder. Nothing is moved if a start would take the log
-// (ErrSound), or refuse it for other reasons than what its files hold.
-func Quarantine(_ context.Context, cfg Config, why string) (moved string, err error) {
+// whose `quarantine` record tells of the old one and of why. It returns the name
+// of the folder. Nothing is moved if a start would take the log (ErrSound), or
+// refuse it for other reasons than what its files hold: a missing or another key,
+// a rotation that did not end, files that can't be read.
+func Quarantine(cfg Config, q QuarantineConfig) (moved string, err error) {
 	cfg.defaults()
-	about, moved, err := setAside(cfg, why)
+	if of := cfg.SigningKey.logID(); of != "" {
+		return "", fmt.Errorf("audit: the signing key that is given is that of log %s and can't sign another: "+
+			"give one that `tollbook audit key --new` prints, or none", of)
+	}
+	about, moved, err := setAside(cfg, q)
 	if err != nil {
 		return "", err
 	}
@@ -60,8 +73,8 @@ func earlier(folders []string) Object {
 }
 
 // setAside moves the files, and returns what there is to tell.
-func setAside(cfg Config, why string) (about Object, moved string, err error) {
-	d, err := openFolder(cfg.Dir)
+func setAside(cfg Config, q QuarantineConfig) (about Object, moved string, err error) {
+	d, err := cfg.openExisting()
 	if err != nil {
 		return nil, "", fmt.Errorf("audit: %w", err)
 	}
@@ -70,12 +83,12 @@ func setAside(cfg Config, why string) (about Object, moved string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("audit: %w", err)
 	}
-	cause, err := examine(cfg, d, found)
-	switch {
-	case err != nil:
-		return nil, "", fmt.Errorf("audit: %w", err)
+	cause := examine(cfg, d, found)
+	switch lost := errors.Is(cause, errNoKey) && q.KeyLost; {
 	case cause == nil:
 		return nil, "", ErrSound
+	case !lost && !errors.Is(cause, errDamaged):
+		return nil, "", fmt.Errorf("audit: this is not for a quarantine to cure: %w", cause)
 	}
 	moved = quarantineMark + cfg.Now().UTC().Format("20060102T150405.000Z")
 	if err := d.moveInto(moved, found.files()); err != nil {
@@ -84,31 +97,23 @@ func setAside(cfg Config, why string) (about Object, moved string, err error) {
 	about = Object{
 		{"cause", String(cause.Error())},
 		{"folder", String(moved)},
-		{"why", String(why)},
+		{"why", String(q.Why)},
 	}
 	return about.with(earlier(found.quarantined)).with(d.lastKnown(moved)), moved, nil
 }
 
-// examine returns why a start would refuse the log, nil if it would not. It is an
-// error that the settings are wrong.
-func examine(cfg Config, d *folder, found *inventory) (cause, err error) {
+// examine returns why a start would refuse the log, nil if it would not.
+func examine(cfg Config, d *folder, found *inventory) error {
 	l := &Log{Config: cfg, dir: d}
-	l.rotating = true
-	if _, err := l.signingKey(found); err != nil && !cfg.SigningKey.none() {
-		return nil, err
-	}
 	newest, err := l.existing(found)
-	switch {
-	case errors.Is(err, errOtherKey) && !found.key:
-		return nil, err
-	case err != nil || newest == nil:
-		return err, nil
+	if err != nil || newest == nil {
+		return err
 	}
 	if _, err := l.readHistory(found, newest); err != nil {
-		return err, nil
+		return err
 	}
-	_, cause = readTail(d, found, newest)
-	return cause, nil
+	_, err = readTail(d, found, newest, l.ownKeys())
+	return err
 }
 
 // moveInto makes a folder in d and moves the files there.

@@ -2,12 +2,14 @@ package audit_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +56,7 @@ func TestADamagedLogIsSetAsideWholeAndTheNextTellsOfIt(t *testing.T) {
 	t.Parallel()
 	dir, clock := damaged(t), newClock(noon)
 	before := files(t, dir)
-	moved, err := audit.Quarantine(t.Context(), configOf(dir, clock), "the disk broke")
+	moved, err := audit.Quarantine(configOf(dir, clock), audit.QuarantineConfig{Why: "the disk broke"})
 	if err != nil {
 		t.Fatalf("Quarantine: %v", err)
 	}
@@ -73,7 +75,7 @@ func TestADamagedLogIsSetAsideWholeAndTheNextTellsOfIt(t *testing.T) {
 		!reflect.DeepEqual(size, audit.Int(2)) {
 		t.Errorf("got %v, want the folder, why, the cause and the old log", about)
 	}
-	_, err = audit.Quarantine(t.Context(), configOf(dir, clock), "again")
+	_, err = audit.Quarantine(configOf(dir, clock), audit.QuarantineConfig{Why: "again"})
 	if !errors.Is(err, audit.ErrSound) {
 		t.Errorf("got %v of the new log, want ErrSound", err)
 	}
@@ -82,13 +84,13 @@ func TestADamagedLogIsSetAsideWholeAndTheNextTellsOfIt(t *testing.T) {
 func TestALaterQuarantineNamesTheEarlierOnes(t *testing.T) {
 	t.Parallel()
 	dir, clock := damaged(t), newClock(noon)
-	first, err := audit.Quarantine(t.Context(), configOf(dir, clock), "one")
+	first, err := audit.Quarantine(configOf(dir, clock), audit.QuarantineConfig{Why: "one"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, newest(t, dir), []byte("damaged\n"))
 	clock.Add(time.Hour)
-	second, err := audit.Quarantine(t.Context(), configOf(dir, clock), "two")
+	second, err := audit.Quarantine(configOf(dir, clock), audit.QuarantineConfig{Why: "two"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +105,7 @@ func TestASoundLogIsNotSetAside(t *testing.T) {
 	t.Parallel()
 	dir := killed(t)
 	before := contents(t, dir)
-	_, err := audit.Quarantine(t.Context(), configOf(dir, newClock(noon)), "no reason")
+	_, err := audit.Quarantine(configOf(dir, newClock(noon)), audit.QuarantineConfig{Why: "no reason"})
 	if !errors.Is(err, audit.ErrSound) {
 		t.Errorf("got %v, want ErrSound", err)
 	}
@@ -121,7 +123,7 @@ func TestAWrongKeyIsTheSettingsFault(t *testing.T) {
 	for what, dir := range map[string]string{"key in the folder": killed(t), "key that is given": given} {
 		before := contents(t, dir)
 		cfg := configOf(dir, newClock(noon), withKey(audit.NewSigningKey()))
-		_, err := audit.Quarantine(t.Context(), cfg, "no reason")
+		_, err := audit.Quarantine(cfg, audit.QuarantineConfig{Why: "no reason"})
 		if err == nil || errors.Is(err, audit.ErrSound) {
 			t.Errorf("%s: got %v, want that the key is another", what, err)
 		}
@@ -139,6 +141,8 @@ func TestAQuarantineThatDiedIsRunAgain(t *testing.T) {
 	for name := range files(t, base) {
 		names = append(names, name)
 	}
+	first := func(name string) int { return len(strings.TrimPrefix(name, "checkpoint")) } // 0: it is moved first
+	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(first(a), first(b)) })
 	const aside = "quarantine_20260301T120000.000Z"
 	for n := 1; n <= len(names); n++ {
 		dir := copyDir(t, base)
@@ -155,7 +159,7 @@ func TestAQuarantineThatDiedIsRunAgain(t *testing.T) {
 			if _, err := open(t, dir, at(clock)); err == nil {
 				t.Fatalf("moved %v: start was not refused", names[:n])
 			}
-			if _, err := audit.Quarantine(t.Context(), configOf(dir, clock), "again"); err != nil {
+			if _, err := audit.Quarantine(configOf(dir, clock), audit.QuarantineConfig{Why: "again"}); err != nil {
 				t.Fatalf("moved %v: %v", names[:n], err)
 			}
 		} else { // all was moved: the next log tells of it
@@ -172,7 +176,7 @@ func TestAQuarantineThatDiedIsRunAgain(t *testing.T) {
 
 func TestAFolderWithoutALogHasNothingToSetAside(t *testing.T) {
 	t.Parallel()
-	_, err := audit.Quarantine(t.Context(), configOf(t.TempDir(), newClock(noon)), "no reason")
+	_, err := audit.Quarantine(configOf(t.TempDir(), newClock(noon)), audit.QuarantineConfig{Why: "no reason"})
 	if !errors.Is(err, audit.ErrSound) || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want ErrSound", err)
 	}

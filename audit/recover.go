@@ -21,7 +21,7 @@ func (l *Log) recover() error {
 	if err != nil {
 		return err
 	}
-	t, err := readTail(l.dir, found, newest)
+	t, err := readTail(l.dir, found, newest, l.ownKeys())
 	if err != nil {
 		return err
 	}
@@ -38,11 +38,27 @@ func (l *Log) recover() error {
 	if step := l.steppedBack(t); step != nil {
 		first = append(first, step)
 	}
-	if err := l.commitNow(append(first, systemRecord(reasonStart, l.Start))); err != nil {
+	unsigned := Object{{metaUnsigned, Int(t.head.Seq - newest.Size)}}
+	first = append(first, systemRecord(reasonStart, l.Start.with(unsigned)))
+	if err := l.commitNow(first); err != nil {
 		return err
 	}
 	l.writer.anchor = l.writer.seg.size // nothing is open
 	return l.sealNow(false)
+}
+
+// metaUnsigned is the member of a `start` record's metadata that tells how many
+// lines before it no checkpoint covered: whoever could write the folder while
+// nobody had it open could have written them.
+const metaUnsigned = "unsigned"
+
+// ownKeys are the keys that the lines which start is about to sign may speak of.
+func (l *Log) ownKeys() ownKeys {
+	k := ownKeys{inForce: l.verifierKey}
+	if !l.pending.none() {
+		k.next = l.pending.verifierKey(origin(l.logID))
+	}
+	return k
 }
 
 // repair makes the files that are kept what their lines say, and returns the
@@ -59,8 +75,8 @@ func (l *Log) repair(t *tail, h *history) ([]*Record, error) {
 		}
 		first = append(first, r)
 	}
-	if t.good > t.covered {
-		if err := l.rewrite(t); err != nil {
+	for _, r := range []rewrite{{t.name, t.covered, t.good}, {h.name, h.good - int64(len(h.last)), h.good}} {
+		if err := l.rewrite(r); err != nil {
 			return nil, err
 		}
 	}

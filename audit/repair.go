@@ -91,17 +91,26 @@ func (l *Log) writeEvidence(name string, bad []byte) error {
 	return l.dir.sync()
 }
 
-// rewrite writes what is kept behind the newest checkpoint again in place and
+// A rewrite is a part of a file that is to be written again.
+type rewrite struct {
+	name     string
+	from, to int64
+}
+
+// rewrite writes what is kept and no checkpoint vouches for again in place, and
 // makes it durable: after a failed fsync the kernel calls pages clean that never
 // reached the disk.
-func (l *Log) rewrite(t *tail) error {
-	f, err := l.dir.open(t.name, unix.O_RDWR)
+func (l *Log) rewrite(r rewrite) error {
+	if r.from >= r.to {
+		return nil
+	}
+	f, err := l.dir.open(r.name, unix.O_RDWR)
 	if err != nil {
 		return err
 	}
-	err = rewriteBytes(f, t.covered, t.good)
+	err = rewriteBytes(f, r.from, r.to)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("writing the end of %s again: %w", t.name, err)
+		return fmt.Errorf("writing the end of %s again: %w", r.name, err)
 	}
 	return l.dir.sync()
 }

@@ -23,6 +23,11 @@ type Report struct {
 	Runs    int64 // starts of the writer
 	Unclean int64 // of these the ones that ended without their `stop` record
 	Repairs int64 // torn ends that were cut, with the evidence kept
+	// Adopted counts the lines that were signed only by the start after the run
+	// that wrote them: what a kill leaves of its last second.
+	Adopted int64
+	// Quarantined names the folders with logs that were given up.
+	Quarantined []string
 
 	Checkpoints int64  // of the folder that were checked
 	Anchored    int    // of those that were kept elsewhere

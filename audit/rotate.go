@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -23,7 +24,11 @@ func RotateKey(ctx context.Context, cfg Config, next SigningKey) (from, to strin
 	if err != nil {
 		return "", "", fmt.Errorf("audit: %w", err)
 	}
-	cfg.rotating = true
+	if r.installed {
+		key := next.verifierKey(origin(r.logID))
+		return key, key, takeOut(cfg)
+	}
+	cfg.rotating, cfg.pending = true, r.next
 	if r.handedOver {
 		cfg.cosign = r.next
 	}
@@ -39,19 +44,21 @@ func RotateKey(ctx context.Context, cfg Config, next SigningKey) (from, to strin
 	if err := l.Close(); err != nil {
 		return "", "", err
 	}
-	return l.verifierKey, r.next.verifierKey(origin(l.logID)), installKey(cfg.Dir, next.none())
+	return l.verifierKey, r.next.verifierKey(origin(l.logID)), installKey(cfg, next.none())
 }
 
 // A rotation is what a folder says of a change of keys.
 type rotation struct {
 	next       SigningKey
 	handedOver bool // the newest checkpoint is signed with next already
+	installed  bool // all is done but to take next, which is given, out of the folder
+	logID      string
 }
 
 // prepareRotation makes the key that is to come durable in the folder, or finds
 // there the one of a rotation that died.
 func prepareRotation(cfg Config, next SigningKey) (r rotation, err error) {
-	d, err := openFolder(cfg.Dir)
+	d, err := cfg.openExisting()
 	if err != nil {
 		return r, err
 	}
@@ -68,10 +75,22 @@ func prepareRotation(cfg Config, next SigningKey) (r rotation, err error) {
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", checkpointName, err)
 	}
-	if err := next.mayFollow(cfg.SigningKey, d, found, newest.LogID); err != nil {
+	r.logID = newest.LogID
+	current := cfg.SigningKey
+	if found.key {
+		if current, err = d.readKey(keyName); err != nil {
+			return r, err
+		}
+	}
+	if found.key && !found.newKey && !next.none() && next.same(current) {
+		_, err := checkNote(msg, next.verifierKey(origin(newest.LogID)))
+		r.installed = err == nil
 		return r, err
 	}
-	if r.next, err = d.pendingKey(found, next, newest.LogID); err != nil {
+	if err := next.mayFollow(current, newest.LogID); err != nil {
+		return r, err
+	}
+	if r.next, err = d.pendingKey(found, next, current, newest.LogID); err != nil {
 		return r, err
 	}
 	_, err = checkNote(lastSignature(msg), r.next.verifierKey(origin(newest.LogID)))
@@ -90,19 +109,12 @@ func lastSignature(msg []byte) []byte {
 
 // mayFollow refuses a new key before anything is written: one of another log, and
 // the one in force, which would sign each checkpoint twice.
-func (k SigningKey) mayFollow(given SigningKey, d *folder, found *inventory, logID string) error {
+func (k SigningKey) mayFollow(current SigningKey, logID string) error {
 	if k.none() {
 		return nil
 	}
 	if _, err := k.signer(logID); err != nil {
 		return fmt.Errorf("the new key: %w", err)
-	}
-	current := given
-	if found.key {
-		var err error
-		if current, err = d.readKey(keyName); err != nil {
-			return err
-		}
 	}
 	if k.same(current) {
 		return errors.New("the new key is the old one")
@@ -110,19 +122,39 @@ func (k SigningKey) mayFollow(given SigningKey, d *folder, found *inventory, log
 	return nil
 }
 
-func (d *folder) pendingKey(found *inventory, next SigningKey, logID string) (SigningKey, error) {
+// pendingKey makes the new key durable, or finds it there. The key in force vouches
+// for it: a key that somebody put there is not adopted.
+//
+//	<the new key>
+//	<signature of its verifier key by the key in force, base64>
+func (d *folder) pendingKey(found *inventory, next, current SigningKey, logID string) (SigningKey, error) {
 	if found.newKey {
-		key, err := d.readKey(newKeyName)
-		if err == nil && !next.none() && !next.same(key) {
-			err = fmt.Errorf("%s in folder %q is another key than the new one that is given: a rotation to "+
+		text, err := d.readSecret(newKeyName)
+		if err != nil {
+			return SigningKey{}, err
+		}
+		encoded, signature, _ := strings.Cut(text, "\n")
+		key, err := ParseSigningKey(encoded)
+		switch {
+		case err != nil:
+			return key, fmt.Errorf("%s: %w", newKeyName, err)
+		case current.none() || current.vouch(key.verifierKey(origin(logID))) != signature:
+			return key, fmt.Errorf("%s in folder %q was not made by rotate-key with the key in force: find out "+
+				"who put it there, and remove it", newKeyName, d.path)
+		case !next.none() && !next.same(key):
+			return key, fmt.Errorf("%s in folder %q is another key than the new one that is given: a rotation to "+
 				"it did not end; run it again with that key", newKeyName, d.path)
 		}
-		return key, err
+		return key, nil
+	}
+	if current.none() {
+		return SigningKey{}, fmt.Errorf("folder %q holds a log without its %s: %w", d.path, keyName, errNoKey)
 	}
 	if next.none() {
 		next = newSigningKey(origin(logID))
 	}
-	if err := d.replace(newKeyName, []byte(next.Private()+"\n")); err != nil {
+	text := next.Private() + "\n" + current.vouch(next.verifierKey(origin(logID))) + "\n"
+	if err := d.replace(newKeyName, []byte(text)); err != nil {
 		return SigningKey{}, err
 	}
 	return next, d.sync()
@@ -171,15 +203,24 @@ func (l *Log) signers() []note.Signer {
 
 // installKey puts the new key in place of the old one, or takes both out of the
 // folder if the new one is kept elsewhere.
-func installKey(path string, keep bool) error {
-	d, err := openFolder(path)
+func installKey(cfg Config, keep bool) error {
+	d, err := cfg.openExisting()
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
 	// The old key is gone at once: alone it must not start the log again.
-	err = errors.Join(d.rename(newKeyName, keyName), d.sync())
+	err = errors.Join(d.rename(newKeyName, keyName), d.sync(), d.close())
 	if err == nil && !keep {
-		err = errors.Join(d.remove(keyName), d.sync())
+		err = takeOut(cfg)
 	}
-	return errors.Join(err, d.close())
+	return err
+}
+
+// takeOut removes the key from the folder: it is kept elsewhere.
+func takeOut(cfg Config) error {
+	d, err := cfg.openExisting()
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	return errors.Join(d.remove(keyName), d.sync(), d.close())
 }

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -131,19 +132,14 @@ func TestAKeyThatCannotFollowIsRefusedAndNothingIsWritten(t *testing.T) {
 	t.Parallel()
 	clock, other := newClock(noon), t.TempDir()
 	start(t, other).stop()
-	for what, word := range map[string]string{
-		"the same": "is the old one", "the same, given": "is the old one", "of another log": "of log",
-	} {
+	for what, word := range map[string]string{"the same": "is the old one", "of another log": "of log"} {
 		dir, given := t.TempDir(), audit.SigningKey{}
-		if what == "the same, given" {
+		if what == "the same" {
 			given = audit.NewSigningKey()
 		}
 		start(t, dir, withKey(given)).stop()
 		next := given
-		switch what {
-		case "the same":
-			next = folderKey(t, dir)
-		case "of another log":
+		if what == "of another log" {
 			next = folderKey(t, other)
 		}
 		before := contents(t, dir)
@@ -209,8 +205,13 @@ func TestARotationThatDiedIsRunAgain(t *testing.T) {
 			}
 			clock.Add(later)
 			for i := 0; i < len(kept); i += 2 {
-				_, err := open(t, kept[i], at(clock))
-				refused(t, err, "rotation", "rotate-key")
+				left := contents(t, kept[i])
+				if _, pending := left["signing.key.new"]; pending {
+					_, err := open(t, kept[i], at(clock))
+					refused(t, err, "rotation", "rotate-key")
+				} else if _, there := left["signing.key"]; !there { // it has ended
+					continue
+				}
 				from, to := rotate(t, configOf(kept[i], clock), next)
 				start(t, kept[i], at(clock), withKey(next)).stop()
 				verifyWith(t, name, kept[i], from, to)
@@ -224,7 +225,10 @@ func TestARotationToAnotherKeyThanTheOneThatDiedIsRefused(t *testing.T) {
 	dir, clock := t.TempDir(), newClock(noon)
 	start(t, dir, at(clock)).stop()
 	pending := audit.NewSigningKey()
-	write(t, filepath.Join(dir, "signing.key.new"), []byte(pending.Private()+"\n"))
+	var kept []string
+	rotate(t, configOf(copyDir(t, dir), clock), pending)
+	rotate(t, configOf(dir, clock, steps(t, dir, &kept)), pending)
+	dir = kept[len(kept)/2]
 	_, _, err := audit.RotateKey(t.Context(), configOf(dir, clock), audit.NewSigningKey())
 	refused(t, err, "signing.key.new", "another key")
 	rotate(t, configOf(dir, clock), pending)
@@ -261,4 +265,57 @@ func TestAFolderWithoutALogHasNoKeyToRotate(t *testing.T) {
 	if refused(t, err, "no log"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want ErrNotExist in it", err)
 	}
+}
+
+// Whoever can write the folder must not be able to hand the log to a key of theirs
+// by what they leave there for an honest start or rotation to find.
+func TestAKeyThatSomebodyPutThereIsNotAdopted(t *testing.T) {
+	t.Parallel()
+	clock, theirs := newClock(noon), audit.NewSigningKey()
+	dir := t.TempDir()
+	tr := start(t, dir, at(clock))
+	tr.end(tr.begin("r1"))
+	vkey := tr.VerifierKey()
+	tr.stop()
+	planted := copyDir(t, dir)
+	for _, text := range []string{theirs.Private() + "\n", theirs.Private() + "\n" + strings.Repeat("A", 86) + "==\n"} {
+		write(t, filepath.Join(planted, "signing.key.new"), []byte(text))
+		before := contents(t, planted)
+		_, _, err := audit.RotateKey(t.Context(), configOf(planted, clock), audit.SigningKey{})
+		refused(t, err, "was not made by rotate-key")
+		if !reflect.DeepEqual(contents(t, planted), before) {
+			t.Error("the folder was changed")
+		}
+	}
+	// A record that hands over, well chained, behind the newest checkpoint.
+	all := records(t, dir)
+	last, line := all[len(all)-1], bytes.TrimSuffix(read(t, newest(t, dir)), []byte("\n"))
+	forged := *last
+	forged.Seq, forged.PrevHash = last.Seq+1, audit.HashLine(line[bytes.LastIndexByte(line, '\n')+1:])
+	forged.BootID, forged.Reason = strings.Repeat("0", 32), "key_rotated"
+	forged.Metadata = audit.Object{
+		{Name: "from", Value: audit.String(vkey)},
+		{Name: "to", Value: audit.String(strings.Replace(theirs.VerifierKey(), "tollbook+", "tollbook/"+last.LogID+"+", 1))},
+	}
+	if err := appendTo(newest(t, dir), string(audit.AppendRecord(nil, &forged))+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := open(t, dir, at(clock))
+	refused(t, err, "key_rotated", "damaged")
+	_, _, err = audit.RotateKey(t.Context(), configOf(dir, clock), audit.SigningKey{})
+	refused(t, err, "key_rotated")
+}
+
+// A key that is in the folder may be taken out of it: it is given from then on.
+func TestTheFoldersKeyMayBeTakenOut(t *testing.T) {
+	t.Parallel()
+	dir, clock := t.TempDir(), newClock(noon)
+	start(t, dir, at(clock)).stop()
+	key := folderKey(t, dir)
+	rotate(t, configOf(dir, clock), key)
+	if _, there := contents(t, dir)["signing.key"]; there {
+		t.Error("the key is still in the folder")
+	}
+	start(t, dir, at(clock), withKey(key)).stop()
+	verify(t, dir)
 }

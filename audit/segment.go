@@ -39,7 +39,7 @@ type segment struct {
 	id        fileID
 	size      int64 // offset after the last good line
 	allocated int64
-	dirty     bool  // written since the last sync
+	dirty     int64 // bytes written since the last sync
 	failed    error // of the first sync that failed: a second would succeed and lie
 }
 
@@ -86,8 +86,8 @@ func (s *segment) write(lines []byte, sync bool) error {
 	if n, err := s.file.Write(lines); err != nil || n < len(lines) {
 		return s.undo(err)
 	}
-	s.dirty = true
-	if sync {
+	s.dirty += int64(len(lines))
+	if sync || s.dirty > maxBatch { // so much can be torn, and no more
 		if err := s.sync(); err != nil {
 			return err
 		}
@@ -139,14 +139,14 @@ func unlessNoRoom(doing string, err error) error {
 // sync makes what was written durable. Once it has failed it returns that error
 // and does not ask the disk again.
 func (s *segment) sync() error {
-	if s.failed != nil || !s.dirty {
+	if s.failed != nil || s.dirty == 0 {
 		return s.failed
 	}
 	if err := s.file.Sync(); err != nil {
 		s.failed = fmt.Errorf("fsync of %s: %w", s.name, err)
 		return s.failed
 	}
-	s.dirty = false
+	s.dirty = 0
 	return nil
 }
 

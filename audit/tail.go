@@ -25,13 +25,37 @@ type tail struct {
 	torn    error  // why what lies behind good is no good; nil if nothing does
 	group   int64  // where the group begins that the last line is of
 	limit   int64  // no line of name that begins here or later counts; -1: all do
+	keys    ownKeys
+}
+
+// ownKeys are the encoded verifier keys that lines behind the newest checkpoint may
+// speak of: nobody has signed them yet, and start is about to.
+type ownKeys struct {
+	inForce string
+	next    string // while the key is rotated; "" otherwise
+}
+
+// check refuses a line that would hand the log over to a key of somebody else.
+func (k ownKeys) check(r *Record) error {
+	isNext := func(key string) bool { return k.next != "" && sameKey(key, k.next) }
+	switch {
+	case r.Phase != System:
+		return nil
+	case r.Reason == reasonRotated && !isNext(metaString(r, "to")):
+		return errorf("a key_rotated record that rotate-key did not write")
+	case r.Reason == reasonDay:
+		if named := metaString(r, "verifier_key"); !sameKey(named, k.inForce) && !isNext(named) {
+			return errorf("a day record that names another verifier key")
+		}
+	}
+	return nil
 }
 
 // readTail reads the end of the log.
-func readTail(dir *folder, found *inventory, c *Checkpoint) (*tail, error) {
+func readTail(dir *folder, found *inventory, c *Checkpoint, keys ownKeys) (*tail, error) {
 	limit := int64(-1)
 	for {
-		t := &tail{follower: newFollower(), tree: *c.tree(), limit: limit}
+		t := &tail{follower: newFollower(), tree: *c.tree(), limit: limit, keys: keys}
 		t.logID = c.LogID
 		if err := t.read(dir, found, c); err != nil {
 			return nil, err
@@ -165,7 +189,11 @@ func (t *tail) lines(f *os.File, from int64, firstOfFile bool, before string) er
 		if within := t.withinGroup(); namesOpen(r) && !within {
 			t.group = at
 		}
-		if err := t.follow(r, HashLine(line), firstOfFile && at == from, before); err != nil {
+		err = t.follow(r, HashLine(line), firstOfFile && at == from, before)
+		if err == nil {
+			err = t.keys.check(r)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: byte %d (after seq %d): %w: %w", t.name, at, t.head.Seq, err, errDamaged)
 		}
 		t.append(leafHash(line))
@@ -187,6 +215,3 @@ func (t *tail) lines(f *os.File, from int64, firstOfFile bool, before string) er
 
 // errStop ends a scan that has seen enough.
 var errStop = errors.New("stop")
-
-// ended reports whether r is the last record of a run that ended well.
-func ended(r *Record) bool { return r.Phase == System && r.Reason == reasonStop }

@@ -20,6 +20,7 @@ func (l *Log) tick() {
 	case fault != nil:
 		l.resume(fault)
 	default:
+		l.busy()
 		l.lookForRoom()
 		if batch := l.withClockStep(l.summaries(), l.Now()); len(batch) > 0 {
 			l.commit(batch)
@@ -133,8 +134,8 @@ func (l *Log) lookForRoom() {
 // itself. What could not be written follows it. Too little room for new requests
 // may be enough for that.
 func (l *Log) resume(fault error) {
-	l.lookForRoom()
 	l.busy()
+	l.lookForRoom()
 	if err := l.sealDue(); err != nil { // or each try would only use the room up
 		if errors.Is(err, errNoRoom) {
 			err = fault
@@ -144,6 +145,7 @@ func (l *Log) resume(fault error) {
 	}
 	e, err := l.newEntry(systemRecord("fault", Object{{"cause", String(fault.Error())}}))
 	if err != nil {
+		l.settle(nil, fault)
 		return
 	}
 	batch := []*entry{e}
@@ -177,7 +179,16 @@ func (l *Log) finish() error {
 	if l.faultNow() != nil {
 		return l.abandon()
 	}
-	return errors.Join(l.writer.seg.close(), l.dir.close())
+	return errors.Join(l.closeFile(), l.dir.close())
+}
+
+// closeFile closes the day file. One into which no line could be written is no day.
+func (l *Log) closeFile() error {
+	seg := l.writer.seg
+	if err := seg.close(); err != nil || seg.size > 0 {
+		return err
+	}
+	return errors.Join(l.dir.remove(seg.name), l.dir.sync())
 }
 
 // abandon gives the folder up and leaves the file as it is. It returns why.

@@ -26,14 +26,15 @@ func (t *trust) from(msg []byte, key string, dir *folder, days []string) (*Check
 		return nil, err
 	}
 	t.logID = m.LogID
-	if t.current = key; key == "" {
-		at, _ := slices.BinarySearch(days, m.File)
-		if at == len(days) {
-			return nil, fmt.Errorf("no day file from %s on is there", m.File)
-		}
-		if t.current, err = keyOfDay(dir, days[at]); err != nil {
-			return nil, err
-		}
+	if t.current = key; key != "" && t.check(m) == nil {
+		return m.Checkpoint, nil
+	}
+	at, _ := slices.BinarySearch(days, m.File) // the one given may follow later
+	if at == len(days) {
+		return nil, fmt.Errorf("no day file from %s on is there", m.File)
+	}
+	if t.current, err = keyOfDay(dir, days[at]); err != nil {
+		return nil, err
 	}
 	return m.Checkpoint, t.check(m)
 }
@@ -70,6 +71,9 @@ func (t *trust) read(r *Record) error {
 	case reasonDay:
 		t.logID = r.LogID
 		named := metaString(r, "verifier_key")
+		if !keyOfLog(named, r.LogID) {
+			return errorf("the day record names no verifier key of this log")
+		}
 		if t.current == "" {
 			t.current = named
 		}
@@ -80,9 +84,21 @@ func (t *trust) read(r *Record) error {
 		if !sameKey(metaString(r, "from"), t.current) {
 			return errorf("the key_rotated record replaces another key than the one in force")
 		}
-		t.next = append(t.next, metaString(r, "to"))
+		to := metaString(r, "to")
+		if !keyOfLog(to, r.LogID) {
+			return errorf("the key_rotated record names no verifier key of this log")
+		}
+		if !slices.Contains(t.next, to) {
+			t.next = append(t.next, to)
+		}
 	}
 	return nil
+}
+
+// keyOfLog reports whether key is an encoded verifier key under the log's name.
+func keyOfLog(key, logID string) bool {
+	k, err := parseVerifierKey(key)
+	return err == nil && k.name == origin(logID)
 }
 
 func sameKey(a, b string) bool {
@@ -156,6 +172,9 @@ func (t *trust) sign(key string) {
 // attested checks that the key from elsewhere, if there is one, is one of those
 // that have signed.
 func (t *trust) attested(key string) error {
+	if k, err := parseVerifierKey(key); err == nil && k.name != AnyLog && k.name != origin(t.logID) {
+		return &VerifyError{File: checkpointName, Err: errors.New("the key that was given is that of another log")}
+	}
 	if key == "" || slices.ContainsFunc(t.signed, func(s string) bool { return sameKey(s, key) }) {
 		return nil
 	}

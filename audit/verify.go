@@ -48,7 +48,9 @@ func Verify(ctx context.Context, dir string, cfg VerifyConfig) (*Report, error) 
 	if len(found.days) == 0 {
 		return nil, fmt.Errorf("%w in %q", ErrNoTrail, dir)
 	}
-	v := &verifier{ctx: ctx, cfg: cfg, dir: d, follower: newFollower(), report: new(Report)}
+	v := &verifier{
+		ctx: ctx, cfg: cfg, dir: d, follower: newFollower(), report: &Report{Quarantined: found.quarantined},
+	}
 	err = v.run(found)
 	return v.finish(), err
 }
@@ -201,8 +203,9 @@ func (v *verifier) dayFile(i int, from int64) error {
 	if err == nil && end == 0 {
 		err = errEmpty
 	}
+	newest := i == len(v.days)-1
 	switch beingWritten := errors.Is(err, errUnterminated) || errors.Is(err, errEmpty); {
-	case beingWritten && i == len(v.days)-1 && v.live():
+	case newest && i > 0 && errors.Is(err, errEmpty), newest && beingWritten && v.live():
 		v.report.Unfinished = true
 	case beingWritten:
 		return errorAt(name, lines+1, from, v.expected(nil), err)
@@ -281,6 +284,7 @@ func (v *verifier) countRuns(r *Record) {
 	switch r.Reason {
 	case reasonStart:
 		v.report.Runs++
+		v.report.Adopted += metaInt(r, metaUnsigned)
 	case reasonRecovery:
 		v.report.Repairs++
 	}

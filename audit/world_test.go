@@ -153,12 +153,22 @@ func (w *world) remains() map[string]string {
 		case !strings.HasPrefix(name, "audit_") && !strings.HasPrefix(name, "checkpoints_"):
 			if after[name] = now[name]; wasThere && lost { // what was renamed to it is not
 				after[name] = old
+				w.renamedFrom(name+".new", now, after)
 			}
 		default:
 			after[name] = w.torn(now[name], w.synced[w.inode(name)])
 		}
 	}
 	return after
+}
+
+// renamedFrom brings a name back from which a file was renamed: a rename is undone
+// as a whole.
+func (w *world) renamedFrom(name string, now, after map[string]string) {
+	old, wasThere := w.durable[name]
+	if _, isThere := now[name]; wasThere && !isThere {
+		after[name] = old
+	}
 }
 
 // torn returns the file with what was not fsynced as a power cut leaves it.

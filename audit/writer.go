@@ -147,7 +147,7 @@ func (l *Log) advance(now time.Time) error {
 	if today <= w.today {
 		return nil
 	}
-	if w.seg != nil {
+	if w.head.Seq > 0 { // else there is nothing to seal
 		if err := l.sealNow(true); err != nil {
 			return err
 		}

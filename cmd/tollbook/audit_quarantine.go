@@ -21,7 +21,7 @@ func (c *quarantineCommand) Run(a *app) error {
 	cfg := audit.Config{
 		Dir: dir, SigningKey: key, Start: commandStart("quarantine"), OnCheckpoint: printCheckpoint(a.stderr),
 	}
-	moved, err := audit.Quarantine(a.ctx, cfg, c.Why)
+	moved, err := audit.Quarantine(cfg, audit.QuarantineConfig{Why: c.Why})
 	if moved != "" {
 		_, printErr := fmt.Fprintf(a.stdout, "moved the trail to %s in %s\n", printable(moved), printableText(dir))
 		if err == nil {

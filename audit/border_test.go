@@ -1,0 +1,141 @@
+package audit_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"tollbook/audit"
+)
+
+func TestAFirstStartThatDiedIsRepairedTheDayAfter(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"", `{"timestamp":`} {
+		dir, clock := t.TempDir(), newClock(noon)
+		if err := unbegun(t, dir); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "audit_20260301.jsonl"), []byte(bad))
+		clock.Add(24 * time.Hour)
+		start(t, dir, at(clock)).stop()
+		if report := verify(t, dir); report.FirstSeq != 1 {
+			t.Errorf("got first seq %d, want 1", report.FirstSeq)
+		}
+	}
+}
+
+func TestAKeyNamedAfterAnotherLogIsNotThisOnes(t *testing.T) {
+	t.Parallel()
+	shared := audit.NewSigningKey() // one key may sign for many logs
+	mine, other := start(t, t.TempDir(), withKey(shared)), start(t, t.TempDir(), withKey(shared))
+	mine.stop()
+	other.stop()
+	for key, good := range map[string]bool{
+		mine.VerifierKey(): true, shared.VerifierKey(): true, other.VerifierKey(): false,
+	} {
+		_, err := audit.Verify(t.Context(), mine.Dir, audit.VerifyConfig{Key: key})
+		if (err == nil) != good {
+			t.Errorf("%s: got %v, want good: %v", key, err, good)
+		}
+	}
+}
+
+// manyNotes makes the newest history long by what stands in it last.
+func manyNotes(t *testing.T, dir string) (path string, size int) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "checkpoints_*.txt"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("got %v, %v, want one history", names, err)
+	}
+	note := read(t, names[0])
+	long := bytes.TrimSuffix(bytes.Repeat(append(note, '\n'), 500), []byte("\n"))
+	write(t, names[0], long)
+	return names[0], len(long)
+}
+
+func TestAStartReadsOnlyTheEndOfALongHistory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	start(t, dir).stop()
+	path, size := manyNotes(t, dir)
+	if err := appendTo(path, "\ntollbook/torn"); err != nil {
+		t.Fatal(err)
+	}
+	start(t, dir).stop()
+	verify(t, dir)
+	if n := len(where(records(t, dir), reason("recovery"))); n != 1 {
+		t.Errorf("got %d recovery records, want one of the torn note", n)
+	}
+	if got := read(t, path); !bytes.HasPrefix(got[size:], []byte("\ntollbook/")) {
+		t.Errorf("the history goes on with %.40q, want the next note", got[size:])
+	}
+}
+
+func TestADayWithoutRoomLeavesNoFileWhenTheLogIsClosed(t *testing.T) {
+	t.Parallel()
+	disk, dir, clock := new(disk), t.TempDir(), newClock(noon)
+	tr := start(t, dir, disk.under, at(clock))
+	tr.end(tr.begin("r1"))
+	disk.fail("write", fault{err: syscall.ENOSPC})
+	clock.Add(24 * time.Hour)
+	tr.beginInVain()
+	_ = tr.Close()
+	report, err := audit.Verify(t.Context(), dir, audit.VerifyConfig{})
+	if err != nil {
+		t.Errorf("got %v (%+v), want a good trail", err, report)
+	}
+	start(t, dir, at(clock)).stop()
+	verify(t, dir)
+}
+
+func TestInDurabilityOSNoMoreIsUnsyncedThanCanBeTorn(t *testing.T) {
+	t.Parallel()
+	disk := new(disk)
+	tr := start(t, t.TempDir(), disk.under, inOS)
+	big := request("big")
+	big.UserAgent = strings.Repeat("x", 30<<10)
+	disk.note("|")
+	for range 200 { // 6 MB
+		if _, err := tr.Begin(t.Context(), big); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, got, _ := strings.Cut(disk.calls(), "|"); !strings.Contains(got, "fsync") {
+		t.Error("got no fsync, want one every 4 MiB")
+	}
+}
+
+func TestATrailVerifiesFromBeforeARotationWithTheNewKey(t *testing.T) {
+	t.Parallel()
+	dir, clock := t.TempDir(), newClock(noon)
+	start(t, dir, at(clock)).stop()
+	from := read(t, filepath.Join(dir, "checkpoint"))
+	clock.Add(24 * time.Hour)
+	start(t, dir, at(clock)).stop()
+	_, to := rotate(t, configOf(dir, clock), audit.SigningKey{})
+	if err := os.Remove(filepath.Join(dir, "audit_20260301.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := audit.Verify(t.Context(), dir, audit.VerifyConfig{From: from, Key: to}); err != nil {
+		t.Errorf("got %v, want a good trail", err)
+	}
+	other := start(t, t.TempDir())
+	other.stop()
+	_, err := audit.Verify(t.Context(), dir, audit.VerifyConfig{From: from, Key: other.VerifierKey()})
+	refused(t, err, "another log")
+}
+
+// A kill leaves lines that only the next start signs: how many is told.
+func TestLinesThatOnlyTheNextStartSignedAreCounted(t *testing.T) {
+	t.Parallel()
+	dir := killed(t)
+	unsigned := int64(len(records(t, dir))) - 2 // Open signs the first two
+	start(t, dir).stop()
+	if report := verify(t, dir); report.Adopted != unsigned || report.Unclean != 1 {
+		t.Errorf("got %d adopted, %d unclean, want %d and 1", report.Adopted, report.Unclean, unsigned)
+	}
+}
