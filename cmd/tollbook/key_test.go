@@ -82,7 +82,7 @@ func TestAuditRotateKeyGoesOnWithTheNewOne(t *testing.T) {
 		t.Errorf("back into the folder: got exit code %d, %q %q", code, out, stderr)
 	}
 	must(t, "audit", "verify", dir, "--key", first)
-	mustNot(t, exitNo, "no log", "audit", "rotate-key", filepath.Join(t.TempDir(), "none"))
+	mustNot(t, exitNo, "no such", "audit", "rotate-key", filepath.Join(t.TempDir(), "none"))
 }
 
 func TestAuditQuarantineGivesUpOnlyWhatIsDamaged(t *testing.T) {
@@ -111,6 +111,21 @@ func TestAuditQuarantineGivesUpOnlyWhatIsDamaged(t *testing.T) {
 	if told := linesWith(onDisk(t, dir), `"reason":"quarantine"`, "J. Doe: a test"); told == "" {
 		t.Error("the new trail does not tell of it")
 	}
+}
+
+func TestAuditQuarantineForALostKeyIsAskedFor(t *testing.T) {
+	t.Parallel()
+	dir := newTrail(t)
+	must(t, "audit", "verify", dir)
+	mustNot(t, exitNo, "nothing to quarantine", "audit", "quarantine", dir, "--why", "test", "--key-lost")
+	if err := os.Remove(filepath.Join(dir, "signing.key")); err != nil {
+		t.Fatal(err)
+	}
+	mustNot(t, exitNo, "signing.key", "audit", "quarantine", dir, "--why", "test")
+	if out := must(t, "audit", "quarantine", dir, "--why", "test", "--key-lost"); !strings.Contains(out, "quarantine_") {
+		t.Errorf("got %q, want the folder", out)
+	}
+	must(t, "audit", "verify", dir)
 }
 
 func TestTooLittleRoomIsNotReadyAndRefused(t *testing.T) {
