@@ -47,6 +47,9 @@ func (c *proveCommand) Run(a *app) error {
 		return usageError{errors.New("--check needs --key, as tollbook audit key prints it; known from elsewhere, " +
 			"or the proof proves nothing")}
 	case c.Check != "":
+		if err := checkKey(c.Key); err != nil {
+			return err
+		}
 		return c.check(a)
 	}
 	text, err := c.prove(a)
@@ -88,6 +91,9 @@ func (c *proveCommand) prove(a *app) ([]byte, error) {
 		seq, err := strconv.ParseInt(c.Seq, 10, 64)
 		if err != nil {
 			return nil, usageError{fmt.Errorf("%q is no seq: want a whole number", c.Seq)}
+		}
+		if seq < 1 {
+			return nil, usageError{errors.New("seq begins at 1")}
 		}
 		p, err := audit.Prove(a.ctx, dir, seq, cfg)
 		if err != nil {

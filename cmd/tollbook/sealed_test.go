@@ -58,8 +58,8 @@ func TestAuditVerifyHoldsTheTrailAgainstWhatIsKnownFromElsewhere(t *testing.T) {
 	if out := must(t, "audit", "verify", dir, "--key", key, "--checkpoint", anchor); !strings.HasPrefix(out, "verified\n") {
 		t.Errorf("got %q, want a verdict that is not self-attested", out)
 	}
-	mustNot(t, exitNo, "no checkpoint is signed with the key", "audit", "verify", other, "--key", strings.Replace(
-		key, key[:strings.Index(key, "+")], keyOf(t, other)[:strings.Index(keyOf(t, other), "+")], 1))
+	mustNot(t, exitNo, "no checkpoint is signed with the key", "audit", "verify", other, "--key",
+		audit.NewSigningKey().VerifierKey())
 	mustNot(t, exitNo, "another log", "audit", "verify", other, "--checkpoint", anchor)
 	mustNot(t, exitUsage, "not a checkpoint", "audit", "verify", dir, "--checkpoint", filepath.Join(dir, "signing.key"))
 	mustNot(t, exitUsage, "no such file", "audit", "verify", dir, "--from", filepath.Join(dir, "none"))
@@ -185,6 +185,7 @@ func TestAuditProveMakesWhatItChecks(t *testing.T) {
 	}
 	mustNot(t, exitNo, "no checkpoint covers seq 99", "audit", "prove", "99", dir)
 	mustNot(t, exitUsage, "no seq", "audit", "prove", "x", dir)
+	mustNot(t, exitUsage, "seq begins at 1", "audit", "prove", "0", dir)
 	mustNot(t, exitUsage, "give one of", "audit", "prove")
 	mustNot(t, exitUsage, "--check needs --key", "audit", "prove", "--check", path)
 	mustNot(t, exitNo, "neither a proof", "audit", "prove", "--check", early, "--key", key)
