@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -77,5 +78,26 @@ func TestAHugeProofTakesNoMemory(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if got := after.TotalAlloc - before.TotalAlloc; got > 4<<20 {
 		t.Errorf("got %d bytes allocated, want at most 4 MiB", got)
+	}
+}
+
+func TestAnExportBeginsAtTheLastCheckpointOfWhatWasMovedAway(t *testing.T) {
+	t.Parallel()
+	dir := twoDays(t)
+	key, day := keyOf(t, dir), firstDay(t, dir)
+	history := copyOf(t, filepath.Join(dir, "checkpoints_"+day+".txt"))
+	for _, name := range []string{"audit_" + day + ".jsonl", "checkpoints_" + day + ".txt"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "case.zip")
+	args := []string{"audit", "export", dir, "--user", "user_2", "--with-proofs", "-o", path}
+	if _, _, code := call(t, nil, args...); code != exitNo {
+		t.Errorf("without --begin: got exit code %d, want 1", code)
+	}
+	must(t, append(args, "--begin", history)...)
+	if out := must(t, "audit", "prove", "--check", path, "--key", key); !strings.HasPrefix(out, "proved: 2 records") {
+		t.Errorf("got %q, want two records proved", out)
 	}
 }
