@@ -47,7 +47,7 @@ func (c *keyCommand) print(a *app, answer keyAnswer, line string) error {
 	if c.JSON {
 		return json.NewEncoder(a.stdout).Encode(answer)
 	}
-	_, err := fmt.Fprintln(a.stdout, line)
+	_, err := fmt.Fprintln(a.stdout, printable(line))
 	return err
 }
 
@@ -77,11 +77,14 @@ func (c *rotateKeyCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	from, to, err := audit.RotateKey(a.ctx, audit.Config{Dir: dir, SigningKey: key, Start: commandStart("rotate-key")}, next)
+	cfg := audit.Config{
+		Dir: dir, SigningKey: key, Start: commandStart("rotate-key"), OnCheckpoint: printCheckpoint(a.stderr),
+	}
+	from, to, err := audit.RotateKey(a.ctx, cfg, next)
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf("rotated\n  from  %s\n  to    %s\n", from, to)
+	text := fmt.Sprintf("rotated\n  from  %s\n  to    %s\n", printable(from), printable(to))
 	switch {
 	case c.NewKeyFile != "":
 		text += "Set TOLLBOOK_AUDIT_SIGNING_KEY to the new key before the next start.\n"

@@ -47,6 +47,9 @@ func (c *proveCommand) Run(a *app) error {
 		return usageError{errors.New("--check needs --key, as tollbook audit key prints it; known from elsewhere, " +
 			"or the proof proves nothing")}
 	case c.Check != "":
+		if err := checkKey(c.Key); err != nil {
+			return err
+		}
 		return c.check(a)
 	}
 	text, err := c.prove(a)
@@ -88,6 +91,9 @@ func (c *proveCommand) prove(a *app) ([]byte, error) {
 		seq, err := strconv.ParseInt(c.Seq, 10, 64)
 		if err != nil {
 			return nil, usageError{fmt.Errorf("%q is no seq: want a whole number", c.Seq)}
+		}
+		if seq < 1 {
+			return nil, usageError{errors.New("seq begins at 1")}
 		}
 		p, err := audit.Prove(a.ctx, dir, seq, cfg)
 		if err != nil {
@@ -144,7 +150,7 @@ func (c *proveCommand) checked() (proved, string, error) {
 	}
 	return proved{Proved: true, LogID: newer.LogID, Since: older.Size, Size: newer.Size, Signed: newer.Time},
 		fmt.Sprintf("proved: the %d lines of log %s signed at %s are the beginning of the %d signed at %s\n",
-			older.Size, older.LogID, older.Time.Format(time.RFC3339), newer.Size, newer.Time.Format(time.RFC3339)), nil
+			older.Size, printable(older.LogID), older.Time.Format(time.RFC3339), newer.Size, newer.Time.Format(time.RFC3339)), nil
 }
 
 func checkRecord(p *audit.Proof, key string) (proved, string, error) {
@@ -152,8 +158,8 @@ func checkRecord(p *audit.Proof, key string) (proved, string, error) {
 	if err != nil {
 		return proved{}, "", err
 	}
-	said := fmt.Sprintf("proved: seq %d of log %s, within the %d lines signed at %s\n%s\n", r.Seq, r.LogID,
-		checkpoint.Size, checkpoint.Time.Format(time.RFC3339), p.Line)
+	said := fmt.Sprintf("proved: seq %d of log %s, within the %d lines signed at %s\n%s\n", r.Seq, printable(r.LogID),
+		checkpoint.Size, checkpoint.Time.Format(time.RFC3339), printableText(string(p.Line)))
 	return proved{
 		Proved: true, LogID: r.LogID, Size: checkpoint.Size, Signed: checkpoint.Time, Record: p.Line,
 	}, said, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"tollbook/audit"
@@ -13,7 +14,7 @@ import (
 type verifyCommand struct {
 	trailFolder
 
-	Key        string   `help:"The verifier key, as it is known from elsewhere." placeholder:"VKEY"`
+	Key        []string `sep:"none" help:"The verifier key, as it is known from elsewhere; may be given more than once, for a folder of logs." placeholder:"VKEY"`
 	Checkpoint []string `help:"Signed checkpoints that were kept elsewhere; may be given more than once." placeholder:"FILE"`
 	From       []string `help:"The signed checkpoint to begin at, the last one in the file, if the days before it were moved away." placeholder:"FILE"`
 	JSON       bool     `name:"json" help:"Print JSON."`
@@ -25,6 +26,10 @@ var errNotVerified = errors.New("the trail does not verify")
 // Run reads the trail, or each of a folder of trails, and says whether it holds.
 // The error is for an exit code of 1.
 func (c *verifyCommand) Run(a *app) error {
+	keys, err := parseVerifierKeys(c.Key)
+	if err != nil {
+		return err
+	}
 	dir, err := c.path(a)
 	if err != nil {
 		return err
@@ -34,24 +39,37 @@ func (c *verifyCommand) Run(a *app) error {
 		return err
 	}
 	logs, err := audit.Logs(dir)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case logs != nil:
+		return c.verifyAll(a, dir, logs, keys, kept)
+	case len(c.From) > 1:
+		return usageError{errors.New("--from is given twice, and there is one log: give one checkpoint to begin at")}
 	}
-	if logs == nil {
-		v := c.verify(a, dir, kept.forOne())
-		return report(a, c.JSON, v, v.text(""), v.OK)
-	}
+	v := verify(a, dir, keys, kept.forOne())
+	return report(a, c.JSON, v, v.text(""), v.OK)
+}
+
+// verifyAll verifies a folder of logs. What was kept of a log that is not there
+// says that it is missing.
+func (c *verifyCommand) verifyAll(a *app, dir string, logs []string, keys *verifierKeys, kept keptNotes) error {
 	all := verdicts{OK: true}
 	var text strings.Builder
-	for _, name := range logs {
-		v := c.verify(a, filepath.Join(dir, name), kept.of(filepath.Join(dir, name)))
-		v.Log = name
+	add := func(v verdict, name string) {
 		all.add(v)
-		text.WriteString(v.text(name + ": "))
+		text.WriteString(v.text(name))
+	}
+	for _, name := range logs {
+		v := verify(a, filepath.Join(dir, name), keys, kept.of(filepath.Join(dir, name)))
+		v.Log = name
+		add(v, name+": ")
 	}
 	for _, file := range kept.unused() {
-		all.add(verdict{Verdict: "failed", Open: []int64{}, Error: file + ": the log that it is of is not here"})
-		text.WriteString("failed: " + file + ": the log that it is of is not here\n")
+		add(judge(nil, fmt.Errorf("%s: the log that it is of is not here", file)), "")
+	}
+	for _, name := range keys.missing() {
+		add(judge(nil, fmt.Errorf("--key %s: the log that it is of is not here", name)), "")
 	}
 	return report(a, c.JSON, all, text.String(), all.OK)
 }
@@ -70,10 +88,14 @@ func report(a *app, asJSON bool, v any, text string, ok bool) error {
 	return err
 }
 
-func (c *verifyCommand) verify(a *app, dir string, cfg audit.VerifyConfig) verdict {
+func verify(a *app, dir string, keys *verifierKeys, cfg audit.VerifyConfig) verdict {
+	key, err := keys.of(dir)
+	if err != nil {
+		return judge(nil, err)
+	}
 	bar := newBar(a.stderr)
 	defer bar.clear()
-	cfg.Key, cfg.Progress = c.Key, bar.update
+	cfg.Key, cfg.Progress = key, bar.update
 	r, err := audit.Verify(a.ctx, dir, cfg)
 	return judge(r, err)
 }
@@ -106,9 +128,18 @@ func (c *verifyCommand) notes() (keptNotes, error) {
 		if err != nil {
 			return nil, err
 		}
-		kept = append(kept, &keptNote{file: file, logID: logOf(note), note: note, from: true})
+		begin := &keptNote{file: file, logID: logOf(note), note: note, from: true}
+		if kept.begins(begin.logID) {
+			return nil, usageError{fmt.Errorf("--from is given twice for log %s", begin.logID)}
+		}
+		kept = append(kept, begin)
 	}
 	return kept, nil
+}
+
+// begins reports whether there is a checkpoint to begin the log at.
+func (k keptNotes) begins(logID string) bool {
+	return slices.ContainsFunc(k, func(n *keptNote) bool { return n.from && n.logID == logID })
 }
 
 // maxNoteFile is the length of the longest file with checkpoints, in bytes: some

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/zip"
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,12 +41,17 @@ What it shows: that these lines are in the log that was signed, unaltered. Not:
 that no other record fits what was asked for.
 `
 
-// bundleReader reads an export with proofs.
+// maxProofLine is the length of the longest line with a proof, in bytes. There are
+// 63 hashes in it at most.
+const maxProofLine = 16 << 10
+
+// bundleReader reads an export with proofs, a line at a time: its memory does not
+// grow with what the zip holds.
 type bundleReader struct {
 	key     string
 	note    []byte
 	records *bufio.Reader
-	proofs  *json.Decoder
+	proofs  *bufio.Reader
 	count   int64
 }
 
@@ -67,7 +73,7 @@ func checkBundle(path, key string) (proved, string, error) {
 		switch {
 		case errors.Is(err, io.EOF) && b.count > 0:
 			said := fmt.Sprintf("proved: %d records of log %s, within the %d lines signed at %s\n", b.count,
-				last.LogID, last.Size, last.Time.Format(time.RFC3339))
+				printable(last.LogID), last.Size, last.Time.Format(time.RFC3339))
 			return proved{
 				Proved: true, LogID: last.LogID, Records: b.count, Size: last.Size, Signed: last.Time,
 			}, said, nil
@@ -93,7 +99,7 @@ func (b *bundleReader) open(z *zip.Reader) error {
 		case bundleRecords:
 			b.records = bufio.NewReaderSize(f, audit.MaxLine)
 		default:
-			b.proofs = json.NewDecoder(bufio.NewReader(f))
+			b.proofs = bufio.NewReaderSize(f, maxProofLine)
 		}
 		if err != nil {
 			return err
@@ -105,15 +111,16 @@ func (b *bundleReader) open(z *zip.Reader) error {
 // next checks one record; at the end of both files it is io.EOF.
 func (b *bundleReader) next() (*audit.Checkpoint, error) {
 	line, err := b.records.ReadSlice('\n')
-	var proof bundledProof
-	proofErr := b.proofs.Decode(&proof)
+	proof, proofErr := b.nextProof()
 	switch {
 	case errors.Is(err, io.EOF) && len(line) == 0 && errors.Is(proofErr, io.EOF):
 		return nil, io.EOF
 	case err != nil:
 		return nil, errors.New("a record is cut off, or there are more proofs than records")
-	case proofErr != nil:
+	case errors.Is(proofErr, io.EOF):
 		return nil, errors.New("there is no proof of it")
+	case proofErr != nil:
+		return nil, proofErr
 	}
 	p := audit.Proof{Index: proof.Seq - 1, Line: line[:len(line)-1], Note: b.note}
 	for _, h := range proof.Hashes {
@@ -124,4 +131,23 @@ func (b *bundleReader) next() (*audit.Checkpoint, error) {
 	}
 	_, c, err := p.Check(b.key)
 	return c, err
+}
+
+// nextProof reads the next line of the proofs; at their end it is io.EOF.
+func (b *bundleReader) nextProof() (p bundledProof, err error) {
+	line, err := b.proofs.ReadSlice('\n')
+	switch {
+	case errors.Is(err, io.EOF) && len(line) == 0:
+		return p, io.EOF
+	case errors.Is(err, bufio.ErrBufferFull):
+		return p, fmt.Errorf("its proof is longer than %d bytes", maxProofLine)
+	case err != nil:
+		return p, errors.New("its proof is cut off")
+	}
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil || d.InputOffset() != int64(len(line)-1) {
+		return p, errors.New("its proof is not in the form that there is")
+	}
+	return p, nil
 }

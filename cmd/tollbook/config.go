@@ -234,7 +234,7 @@ func sealedTrail(environ []string, dir, envFile string) (string, audit.SigningKe
 	settings := settingsOf(&trail)
 	key, err := trail.signingKey()
 	if err != nil {
-		l.fail(settings[len(settings)-1].name, "%v", err)
+		l.fail(settingOf(settings, &trail.SigningKey).name, "%v", err)
 	}
 	return trail.Dir, key, l.err(settings)
 }

@@ -33,13 +33,8 @@ func (l *loader) check(cfg *config) {
 	c.foreignKey()
 }
 
-// of is the setting whose field is given by its address.
-func (c checker) of(field any) setting {
-	i := slices.IndexFunc(c.settings, func(s setting) bool {
-		return s.field.Addr().Interface() == field
-	})
-	return c.settings[i]
-}
+// of is settingOf.
+func (c checker) of(field any) setting { return settingOf(c.settings, field) }
 
 func (c checker) name(field any) string { return c.of(field).name }
 

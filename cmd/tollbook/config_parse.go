@@ -47,6 +47,14 @@ func appendSettings(list []setting, group reflect.Value) []setting {
 	return list
 }
 
+// settingOf is the setting whose field is given by its address.
+func settingOf(settings []setting, field any) setting {
+	i := slices.IndexFunc(settings, func(s setting) bool {
+		return s.field.Addr().Interface() == field
+	})
+	return settings[i]
+}
+
 // secret reports whether the value is never shown, and has a twin.
 func (s setting) secret() bool { return s.field.Type() == reflect.TypeFor[secret]() }
 

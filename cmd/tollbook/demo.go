@@ -87,7 +87,7 @@ func (d *demo) start() (stop func() error, err error) {
 		return nil, err
 	}
 	log := newLogger(d.stderr, zapcore.WarnLevel)
-	s, err := openSidecar(d.ctx, cfg, log.Named("demo"))
+	s, err := openSidecar(d.ctx, cfg, log.Named("demo"), log)
 	if err != nil {
 		return nil, err
 	}

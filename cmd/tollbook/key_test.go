@@ -58,8 +58,12 @@ func TestAuditRotateKeyGoesOnWithTheNewOne(t *testing.T) {
 	t.Parallel()
 	dir := newTrail(t)
 	first := keyOf(t, dir)
-	must(t, "audit", "rotate-key", dir)
+	_, stderr, code := call(t, nil, "audit", "rotate-key", dir)
 	second := keyOf(t, dir)
+	notes := notesIn(t, stderr)
+	if code != exitOK || len(notes) == 0 || notes[len(notes)-1] != read(t, filepath.Join(dir, "checkpoint")) {
+		t.Errorf("got exit code %d and %q, want the checkpoint that hands over", code, stderr)
+	}
 	file := filepath.Join(t.TempDir(), "new.key")
 	secret := must(t, "audit", "key", "--new")
 	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
@@ -78,7 +82,7 @@ func TestAuditRotateKeyGoesOnWithTheNewOne(t *testing.T) {
 		t.Errorf("back into the folder: got exit code %d, %q %q", code, out, stderr)
 	}
 	must(t, "audit", "verify", dir, "--key", first)
-	mustNot(t, exitNo, "no log", "audit", "rotate-key", filepath.Join(t.TempDir(), "none"))
+	mustNot(t, exitNo, "no such", "audit", "rotate-key", filepath.Join(t.TempDir(), "none"))
 }
 
 func TestAuditQuarantineGivesUpOnlyWhatIsDamaged(t *testing.T) {
@@ -91,9 +95,13 @@ func TestAuditQuarantineGivesUpOnlyWhatIsDamaged(t *testing.T) {
 	if err := os.WriteFile(day, []byte(damaged), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out := must(t, "audit", "quarantine", dir, "--why", "J. Doe: a test")
-	if !strings.Contains(out, "quarantine_") {
-		t.Errorf("got %q, want the folder", out)
+	out, stderr, code := call(t, nil, "audit", "quarantine", dir, "--why", "J. Doe: a test")
+	if code != exitOK || !strings.Contains(out, "quarantine_") {
+		t.Errorf("got exit code %d and %q, want the folder", code, out)
+	}
+	notes := notesIn(t, stderr)
+	if len(notes) == 0 || notes[len(notes)-1] != read(t, filepath.Join(dir, "checkpoint")) {
+		t.Errorf("got %q, want the checkpoint of the new trail", stderr)
 	}
 	kept, err := filepath.Glob(filepath.Join(dir, "quarantine_*", filepath.Base(day)))
 	if err != nil || len(kept) != 1 || read(t, kept[0]) != damaged {
@@ -103,6 +111,21 @@ func TestAuditQuarantineGivesUpOnlyWhatIsDamaged(t *testing.T) {
 	if told := linesWith(onDisk(t, dir), `"reason":"quarantine"`, "J. Doe: a test"); told == "" {
 		t.Error("the new trail does not tell of it")
 	}
+}
+
+func TestAuditQuarantineForALostKeyIsAskedFor(t *testing.T) {
+	t.Parallel()
+	dir := newTrail(t)
+	must(t, "audit", "verify", dir)
+	mustNot(t, exitNo, "nothing to quarantine", "audit", "quarantine", dir, "--why", "test", "--key-lost")
+	if err := os.Remove(filepath.Join(dir, "signing.key")); err != nil {
+		t.Fatal(err)
+	}
+	mustNot(t, exitNo, "signing.key", "audit", "quarantine", dir, "--why", "test")
+	if out := must(t, "audit", "quarantine", dir, "--why", "test", "--key-lost"); !strings.Contains(out, "quarantine_") {
+		t.Errorf("got %q, want the folder", out)
+	}
+	must(t, "audit", "verify", dir)
 }
 
 func TestTooLittleRoomIsNotReadyAndRefused(t *testing.T) {

@@ -24,10 +24,16 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "tollbook: %v\n", err)
-	}
+	printError(os.Stderr, err)
 	os.Exit(exitCode(err))
+}
+
+// printError prints an error, which may hold what a trail or a file holds. None
+// prints nothing.
+func printError(stderr io.Writer, err error) {
+	if err != nil {
+		fmt.Fprintf(stderr, "tollbook: %s\n", printableLines(err.Error()))
+	}
 }
 
 // The exit codes.

@@ -105,6 +105,29 @@ func printable(s string) string {
 	return strconv.QuoteToASCII(s)
 }
 
+// printableText is printable for a sentence, whose spaces and quotes stand: what
+// else is no plain ASCII is escaped as Go would.
+func printableText(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r >= ' ' && r <= '~' {
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+	}
+	return b.String()
+}
+
+// printableLines is printableText for what may have more than one line.
+func printableLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = printableText(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // The mark of what was cut.
 const cutMark = "…"
 

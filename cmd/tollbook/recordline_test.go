@@ -1,6 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -111,5 +115,64 @@ func TestWhatIsNotPlainIsQuoted(t *testing.T) {
 		if got := printable(s); got != want {
 			t.Errorf("%q: got %s, want %s", s, got, want)
 		}
+	}
+}
+
+func TestASentenceIsPrintedAsItIsUnlessItDrivesTheTerminal(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]string{
+		"": "", `a "b" \c: 100 %`: `a "b" \c: 100 %`, "é": `\u00e9`, "\x1b[2J": `\x1b[2J`, "a\nb": `a\nb`,
+		"\xff": `\ufffd`, "\u202e": `\u202e`, "\u009b": `\u009b`, "\x7f": `\x7f`, "\U000e0001": `\U000e0001`,
+	} {
+		if got := printableText(s); got != want {
+			t.Errorf("%q: got %s, want %s", s, got, want)
+		}
+	}
+}
+
+// plainLines fails the test if the text could drive a terminal.
+func plainLines(t *testing.T, text string) {
+	t.Helper()
+	for _, r := range text {
+		if r != '\n' && (r < ' ' || r > '~') {
+			t.Errorf("got %q, want plain ASCII", text)
+			return
+		}
+	}
+}
+
+func TestAVerdictOfAForgedTrailDrivesNoTerminal(t *testing.T) {
+	t.Parallel()
+	v := judge(&audit.Report{LogID: hostile, Key: hostile, Records: 1, FirstSeq: 1}, errors.New(hostile))
+	v.LastHash = hostile
+	text := v.text(hostile + ": ")
+	plainLines(t, text)
+	want := strings.Count(judge(&audit.Report{Records: 1, FirstSeq: 1}, errors.New("cause")).text("log: "), "\n")
+	if got := strings.Count(text, "\n"); got != want {
+		t.Errorf("got %d lines, want %d:\n%s", got, want, text)
+	}
+	var out bytes.Buffer
+	printError(&out, errors.Join(errors.New(hostile), errors.New("second")))
+	plainLines(t, out.String())
+	if !strings.HasPrefix(out.String(), `tollbook: \x1b[2J\r`) || !strings.HasSuffix(out.String(), "\nsecond\n") {
+		t.Errorf("got %q, want both errors", out.String())
+	}
+}
+
+func TestALogsNameDrivesNoTerminal(t *testing.T) {
+	t.Parallel()
+	dir := twoLogs(t)
+	if err := os.Rename(filepath.Join(dir, "api-0"), filepath.Join(dir, "\x1b[2J")); err != nil {
+		t.Fatal(err)
+	}
+	plainLines(t, must(t, "audit", "verify", dir))
+	file := filepath.Join(t.TempDir(), "\x1b[2J")
+	if err := os.Rename(copyOf(t, filepath.Join(newTrail(t), "checkpoint")), file); err != nil {
+		t.Fatal(err)
+	}
+	stdout, _, code := call(t, nil, "audit", "verify", dir, "--checkpoint", file)
+	plainLines(t, stdout)
+	if code != exitNo || !strings.Contains(stdout, `\x1b[2J: the log that it is of is not here`) {
+		t.Errorf("got exit code %d and %q", code, stdout)
 	}
 }

@@ -174,20 +174,26 @@ func TestAuditVerifyAnswersYesNoAndWhy(t *testing.T) {
 	}
 }
 
-// serving runs a sidecar in this process and returns it with what ends it. Nobody
-// listens at its upstream unless more names another.
-func serving(t *testing.T, more ...string) (s *sidecar, stop func() error) {
+// toServe is an environment that a sidecar starts in, and what more adds.
+func toServe(t *testing.T, more ...string) []string {
 	t.Helper()
-	cfg, _, _, err := loadConfig(slices.Concat([]string{
+	return slices.Concat([]string{
 		"CLERK_ISSUER=" + testIssuer, "TOLLBOOK_UPSTREAM_URL=http://127.0.0.1:1",
 		"CLERK_PEM_PUBLIC_KEY=" + clerktest.SharedKey("ins_test").PEM(),
 		"TOLLBOOK_LISTEN_ADDR=127.0.0.1:0", "TOLLBOOK_ADMIN_ADDR=127.0.0.1:0",
 		"TOLLBOOK_AUDIT_DIR=" + filepath.Join(t.TempDir(), "audit"),
-	}, more), t.TempDir(), "")
+	}, more)
+}
+
+// serving runs a sidecar in this process and returns it with what ends it. Nobody
+// listens at its upstream unless more names another.
+func serving(t *testing.T, more ...string) (s *sidecar, stop func() error) {
+	t.Helper()
+	cfg, _, _, err := loadConfig(toServe(t, more...), t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err = openSidecar(t.Context(), cfg, zap.NewNop())
+	s, err = openSidecar(t.Context(), cfg, zap.NewNop(), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

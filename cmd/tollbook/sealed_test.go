@@ -58,8 +58,8 @@ func TestAuditVerifyHoldsTheTrailAgainstWhatIsKnownFromElsewhere(t *testing.T) {
 	if out := must(t, "audit", "verify", dir, "--key", key, "--checkpoint", anchor); !strings.HasPrefix(out, "verified\n") {
 		t.Errorf("got %q, want a verdict that is not self-attested", out)
 	}
-	mustNot(t, exitNo, "no checkpoint is signed with the key", "audit", "verify", other, "--key", strings.Replace(
-		key, key[:strings.Index(key, "+")], keyOf(t, other)[:strings.Index(keyOf(t, other), "+")], 1))
+	mustNot(t, exitNo, "no checkpoint is signed with the key", "audit", "verify", other, "--key",
+		audit.NewSigningKey().VerifierKey())
 	mustNot(t, exitNo, "another log", "audit", "verify", other, "--checkpoint", anchor)
 	mustNot(t, exitUsage, "not a checkpoint", "audit", "verify", dir, "--checkpoint", filepath.Join(dir, "signing.key"))
 	mustNot(t, exitUsage, "no such file", "audit", "verify", dir, "--from", filepath.Join(dir, "none"))
@@ -185,6 +185,7 @@ func TestAuditProveMakesWhatItChecks(t *testing.T) {
 	}
 	mustNot(t, exitNo, "no checkpoint covers seq 99", "audit", "prove", "99", dir)
 	mustNot(t, exitUsage, "no seq", "audit", "prove", "x", dir)
+	mustNot(t, exitUsage, "seq begins at 1", "audit", "prove", "0", dir)
 	mustNot(t, exitUsage, "give one of", "audit", "prove")
 	mustNot(t, exitUsage, "--check needs --key", "audit", "prove", "--check", path)
 	mustNot(t, exitNo, "neither a proof", "audit", "prove", "--check", early, "--key", key)
@@ -196,23 +197,7 @@ func TestAuditExportWithProofsStandsAlone(t *testing.T) {
 	key, path := keyOf(t, dir), filepath.Join(t.TempDir(), "case.zip")
 	must(t, "audit", "export", dir, "--user", "user_2", "--with-proofs", "-o", path)
 	alone(t, path)
-	z, err := zip.OpenReader(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer z.Close()
-	held := map[string]string{}
-	for _, f := range z.File {
-		r, err := f.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		held[f.Name] = string(content)
-	}
+	held := unzipped(t, path)
 	if want := linesWith(onDisk(t, dir), `"user_id":"user_2"`); held["records.jsonl"] != want || want == "" {
 		t.Errorf("got records\n%s\nwant\n%s", held["records.jsonl"], want)
 	}

@@ -16,25 +16,25 @@ type serveCommand struct {
 // Run serves until the context ends, and drains.
 func (c *serveCommand) Run(a *app) (err error) {
 	cfg, loaded, warnings, err := loadConfig(a.environ, a.dir, c.EnvFile)
-	log := newLogger(a.stderr, min(cfg.LogLevel, zapcore.InfoLevel))
+	anchor := newLogger(a.stderr, min(cfg.LogLevel, zapcore.InfoLevel))
 	if loaded != "" {
-		log.Info("Loaded environment variables from " + loaded)
+		anchor.Info("Loaded environment variables from " + loaded)
 	}
 	for _, warning := range warnings {
-		log.Warn(warning)
+		anchor.Warn(warning)
 	}
 	if err != nil {
 		return err
 	}
-	log = newLogger(a.stderr, cfg.LogLevel)
+	log := anchor.WithOptions(zap.IncreaseLevel(cfg.LogLevel))
 	stdlog.SetFlags(0)
 	stdlog.SetOutput(standardLog{log.Named("std")})
-	s, err := openSidecar(a.ctx, cfg, log)
+	s, err := openSidecar(a.ctx, cfg, log, anchor)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	log.Info("serving", zap.String("version", readVersion().String()),
+	anchor.Info("serving", zap.String("version", readVersion().String()),
 		zap.Stringer("listen", s.traffic.Addr()), zap.Stringer("admin", s.admin.Addr()),
 		zap.Stringer("upstream", cfg.Upstream.URL), zap.String("issuer", cfg.Clerk.Issuer),
 		zap.String("audit_dir", cfg.Audit.Dir), zap.String("log_id", s.trail.ID()),

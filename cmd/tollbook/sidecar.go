@@ -22,7 +22,9 @@ import (
 type sidecar struct {
 	cfg       config
 	log       *zap.Logger
+	anchor    *zap.Logger // for what the trail can be held against, whatever the level
 	verifier  *clerk.Verifier
+	news      *trailNews
 	trail     *audit.Log
 	transport *http.Transport
 	handler   *proxy.Handler
@@ -36,9 +38,9 @@ type sidecar struct {
 }
 
 // openSidecar opens the parts in the order in which they need each other. After
-// an error nothing stays open.
-func openSidecar(ctx context.Context, cfg config, log *zap.Logger) (s *sidecar, err error) {
-	s = &sidecar{cfg: cfg, log: log}
+// an error nothing stays open. The signed checkpoints go to anchor.
+func openSidecar(ctx context.Context, cfg config, log, anchor *zap.Logger) (s *sidecar, err error) {
+	s = &sidecar{cfg: cfg, log: log, anchor: anchor}
 	parts := []func(context.Context) error{
 		s.openListeners, s.openKeys, s.openTrail, s.openHandler,
 	}
@@ -122,8 +124,10 @@ func (s *sidecar) openTrail(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.news = newTrailNews(s.log, s.anchor)
+	s.closing(s.news.close)
 	cfg := audit.Config{
-		Dir: s.cfg.Audit.Dir, SigningKey: key, OnState: s.trailState, OnCheckpoint: s.checkpoint,
+		Dir: s.cfg.Audit.Dir, SigningKey: key, OnState: s.news.state, OnCheckpoint: s.news.checkpoint,
 		MaxWait: s.cfg.Audit.MaxWait, MinFree: int64(s.cfg.Audit.MinFree),
 		Start: audit.Object{
 			{Name: "keys", Value: keyList(s.verifier.Keys())},
@@ -199,19 +203,6 @@ func (s *sidecar) checks() []admin.Check {
 		}},
 	}
 }
-
-// trailState logs that the trail can't be written, and that it can again.
-func (s *sidecar) trailState(err error) {
-	if err != nil {
-		s.log.Error("audit trail unavailable: requests are refused", zap.Error(err))
-		return
-	}
-	s.log.Info("audit trail available")
-}
-
-// checkpoint logs a signed checkpoint: a log collector keeps it off this host,
-// where the trail can be held against it.
-func (s *sidecar) checkpoint(note string) { s.log.Info("audit checkpoint", zap.String("note", note)) }
 
 // keysChanged records and logs what became of a fetch of the keys. What the keys
 // were before the trail was open is in its start record.

@@ -75,10 +75,10 @@ func judge(r *audit.Report, err error) verdict {
 
 // text says it to a person, the verdict first.
 func (v verdict) text(log string) string {
-	text := log + v.Verdict
+	text := printableText(log) + v.Verdict
 	switch {
 	case v.Error != "":
-		text += ": " + v.Error
+		text += ": " + printableText(v.Error)
 	case v.SelfAttested:
 		text += ", self-attested: held against its own key alone; give --key or a --checkpoint kept elsewhere"
 	}
@@ -88,15 +88,15 @@ func (v verdict) text(log string) string {
 		return text
 	}
 	text += fmt.Sprintf("  log          %s\n  files        %d\n  records      %d (seq %d to %d)\n"+
-		"  from         %s\n  to           %s\n  head         %s\n", v.LogID, v.Files, v.Records, v.FirstSeq,
-		v.LastSeq, r.From.Format(timeFormat), r.To.Format(timeFormat), v.LastHash)
+		"  from         %s\n  to           %s\n  head         %s\n", printable(v.LogID), v.Files, v.Records, v.FirstSeq,
+		v.LastSeq, r.From.Format(timeFormat), r.To.Format(timeFormat), printable(v.LastHash))
 	if r.Begin > 0 {
 		text += fmt.Sprintf("  begun at     the checkpoint of %d lines\n", r.Begin)
 	}
 	text += fmt.Sprintf("  checkpoints  %d, and %d from elsewhere\n  signed       up to seq %d, %d unsigned behind it\n"+
 		"  key          %s\n  runs         %d, %d of them cut off; %d torn ends repaired\n"+
 		"  open         %d in the last run\n", v.Checkpoints, v.Anchored, r.Signed, v.Unsigned,
-		v.VerifierKey, v.Runs, v.Unclean, v.Repairs, len(v.Open))
+		printable(v.VerifierKey), v.Runs, v.Unclean, v.Repairs, len(v.Open))
 	if r.Unfinished {
 		text += "  a record is being written at this moment\n"
 	}
