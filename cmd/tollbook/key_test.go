@@ -107,7 +107,9 @@ func TestAuditQuarantineGivesUpOnlyWhatIsDamaged(t *testing.T) {
 	if err != nil || len(kept) != 1 || read(t, kept[0]) != damaged {
 		t.Errorf("got %v, %v, want the damaged file as it was", kept, err)
 	}
-	must(t, "audit", "verify", dir)
+	if out := must(t, "audit", "verify", dir); !strings.Contains(out, "given up     quarantine_") {
+		t.Errorf("got %q, want the log named that was given up", out)
+	}
 	if told := linesWith(onDisk(t, dir), `"reason":"quarantine"`, "J. Doe: a test"); told == "" {
 		t.Error("the new trail does not tell of it")
 	}

@@ -30,8 +30,11 @@ type verdict struct {
 	Runs         int64  `json:"runs"`
 	Unclean      int64  `json:"unclean"` // runs that ended without a stop record
 	Repairs      int64  `json:"repairs"` // torn ends that were cut
+	Adopted      int64  `json:"adopted"` // records signed only by the start after their run
 	VerifierKey  string `json:"verifier_key,omitempty"`
 	SelfAttested bool   `json:"self_attested"`
+	// Quarantined are the folders with earlier logs that were given up.
+	Quarantined []string `json:"quarantined,omitempty"`
 
 	report *audit.Report
 }
@@ -54,7 +57,8 @@ func judge(r *audit.Report, err error) verdict {
 		v.FirstSeq, v.LastSeq, v.LastHash = r.FirstSeq, r.Head.Seq, r.Head.Hash.String()
 		v.Open = append(v.Open, r.Open...)
 		v.Checkpoints, v.Anchored, v.Unsigned = r.Checkpoints, r.Anchored, r.Unsigned()
-		v.Runs, v.Unclean, v.Repairs = r.Runs, r.Unclean, r.Repairs
+		v.Runs, v.Unclean, v.Repairs, v.Adopted = r.Runs, r.Unclean, r.Repairs, r.Adopted
+		v.Quarantined = r.Quarantined
 		v.VerifierKey, v.SelfAttested = r.Key, r.SelfAttested
 	}
 	if bad, ok := errors.AsType[*audit.VerifyError](err); ok {
@@ -94,9 +98,12 @@ func (v verdict) text(log string) string {
 		text += fmt.Sprintf("  begun at     the checkpoint of %d lines\n", r.Begin)
 	}
 	text += fmt.Sprintf("  checkpoints  %d, and %d from elsewhere\n  signed       up to seq %d, %d unsigned behind it\n"+
-		"  key          %s\n  runs         %d, %d of them cut off; %d torn ends repaired\n"+
+		"  key          %s\n  runs         %d, %d of them cut off; %d torn ends repaired, %d records adopted\n"+
 		"  open         %d in the last run\n", v.Checkpoints, v.Anchored, r.Signed, v.Unsigned,
-		printable(v.VerifierKey), v.Runs, v.Unclean, v.Repairs, len(v.Open))
+		printable(v.VerifierKey), v.Runs, v.Unclean, v.Repairs, v.Adopted, len(v.Open))
+	for _, name := range v.Quarantined {
+		text += fmt.Sprintf("  given up     %s: an earlier log of this folder\n", printable(name))
+	}
 	if r.Unfinished {
 		text += "  a record is being written at this moment\n"
 	}
