@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"slices"
-
-	"golang.org/x/sys/unix"
 )
 
 // A VerifyConfig says what a trail is held against. With the zero value it can
@@ -53,15 +50,6 @@ func Verify(ctx context.Context, dir string, cfg VerifyConfig) (*Report, error) 
 	}
 	err = v.run(found)
 	return v.finish(), err
-}
-
-// openForReading opens the folder without its lock.
-func openForReading(path string) (*folder, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	return &folder{path: path, dir: os.NewFile(uintptr(fd), path)}, nil
 }
 
 var errEmpty = errors.New("the file is empty")
@@ -115,7 +103,7 @@ func (v *verifier) run(found *inventory) (err error) {
 // meanwhile, they lack the one that ends the day before, and are asked for again.
 func (v *verifier) marksAndDays(found *inventory) (*marks, []string, error) {
 	for {
-		m, err := openMarks(v.dir, found, v.cfg.Checkpoints, v.live())
+		m, err := openMarks(v.dir, found, v.cfg.Checkpoints, v.dir.live())
 		if err != nil {
 			return nil, nil, err
 		}
@@ -205,7 +193,7 @@ func (v *verifier) dayFile(i int, from int64) error {
 	}
 	newest := i == len(v.days)-1
 	switch beingWritten := errors.Is(err, errUnterminated) || errors.Is(err, errEmpty); {
-	case newest && i > 0 && errors.Is(err, errEmpty), newest && beingWritten && v.live():
+	case newest && i > 0 && errors.Is(err, errEmpty), newest && beingWritten && v.dir.live():
 		v.report.Unfinished = true
 	case beingWritten:
 		return errorAt(name, lines+1, from, v.expected(nil), err)
@@ -288,18 +276,6 @@ func (v *verifier) countRuns(r *Record) {
 	case reasonRecovery:
 		v.report.Repairs++
 	}
-}
-
-// live reports whether a writer has the folder open. It asks without taking the
-// lock for longer than the question.
-func (v *verifier) live() bool {
-	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC
-	probe, err := unix.Openat(int(v.dir.dir.Fd()), ".", flags, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(probe)
-	return errors.Is(unix.Flock(probe, unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
 func (v *verifier) finish() *Report {
