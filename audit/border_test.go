@@ -215,3 +215,29 @@ func TestACheckpointOfMoreLinesThanThereCanBeIsRefused(t *testing.T) {
 		t.Error("got no error")
 	}
 }
+
+func TestEvidenceThatWasAlteredIsFoundAndOneThatIsGoneIsCounted(t *testing.T) {
+	t.Parallel()
+	dir := killed(t)
+	if err := appendTo(newest(t, dir), "half a line"); err != nil {
+		t.Fatal(err)
+	}
+	start(t, dir).stop()
+	if report := verify(t, dir); report.Repairs != 1 || report.EvidenceMissing != 0 {
+		t.Errorf("got %+v, want one repair and its evidence", report)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*.torn-*"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("got %v, %v, want one piece of evidence", names, err)
+	}
+	write(t, names[0], []byte("half a lie!"))
+	if at := bad(t, "altered evidence", dir); !strings.Contains(at.Error(), filepath.Base(names[0])) {
+		t.Errorf("got %v, want it to name the evidence", at)
+	}
+	if err := os.Remove(names[0]); err != nil {
+		t.Fatal(err)
+	}
+	if report := verify(t, dir); report.EvidenceMissing != 1 {
+		t.Errorf("got %+v, want the missing evidence counted", report)
+	}
+}

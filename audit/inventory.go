@@ -68,6 +68,7 @@ type inventory struct {
 	quarantined []string // names of the folders that hold quarantined logs
 	checkpoint  bool
 	key, newKey bool // of the signing key, and of the one that will replace it
+	empty       bool // nothing at all is there
 }
 
 // blank reports whether no log has been written here.
@@ -109,7 +110,7 @@ func (d *folder) inventory() (*inventory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("folder %q: %w", d.path, err)
 	}
-	found := new(inventory)
+	found := &inventory{empty: len(entries) == 0}
 	for _, e := range entries {
 		found.add(e.Name(), e.IsDir())
 	}

@@ -80,7 +80,7 @@ func Open(cfg Config) (_ *Log, err error) {
 	}
 	l.refusals.init()
 	if err := l.recover(); err != nil {
-		return nil, errors.Join(fmt.Errorf("audit: %w", err), l.abandon())
+		return nil, errors.Join(fmt.Errorf("audit: %w", err), l.release())
 	}
 	l.lookForRoom()
 	go l.run()

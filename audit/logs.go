@@ -43,7 +43,8 @@ func Logs(dir string) ([]string, error) {
 const lostAndFound = "lost+found"
 
 // holdsLog reports whether e, found in dir, is a folder, or a link to one, with
-// files of a log: one without day files too, which is a log that lost them.
+// files of a log. One without day files, and one that is empty, counts too: a log
+// that lost them must not pass for none.
 func holdsLog(dir string, e fs.DirEntry) (bool, error) {
 	if !e.IsDir() && e.Type() != fs.ModeSymlink || e.Name() == lostAndFound {
 		return false, nil
@@ -52,7 +53,7 @@ func holdsLog(dir string, e fs.DirEntry) (bool, error) {
 	if errors.Is(err, unix.ENOTDIR) {
 		return false, nil
 	}
-	return err == nil && len(found.files()) > 0, err
+	return err == nil && (found.empty || len(found.files()) > 0), err
 }
 
 func inventoryOf(dir string) (*inventory, error) {

@@ -23,6 +23,8 @@ type Report struct {
 	Runs    int64 // starts of the writer
 	Unclean int64 // of these the ones that ended without their `stop` record
 	Repairs int64 // torn ends that were cut, with the evidence kept
+	// EvidenceMissing counts the repairs whose evidence is no longer there.
+	EvidenceMissing int64
 	// Adopted counts the lines that were signed only by the start after the run
 	// that wrote them: what a kill leaves of its last second.
 	Adopted int64

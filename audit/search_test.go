@@ -238,13 +238,14 @@ func TestAFolderOfLogsIsSearchedLogByLog(t *testing.T) {
 		tr.end(tr.begin(pod))
 		tr.stop()
 	}
-	for _, other := range []string{"empty", "lost+found"} {
+	for _, other := range []string{"other", "lost+found", "emptied"} {
 		if err := os.Mkdir(filepath.Join(dir, other), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
 	write(t, filepath.Join(dir, "lost+found", "audit_20260301.jsonl"), []byte("no record\n"))
 	write(t, filepath.Join(dir, "notes.txt"), []byte("x"))
+	write(t, filepath.Join(dir, "other", "notes.txt"), []byte("x"))
 	write(t, filepath.Join(dir, "pod-a", "notes.txt"), []byte("x"))
 	var got []string
 	err := audit.Search(t.Context(), dir, audit.Query{Event: "status"}, nil, func(h audit.Hit) error {
@@ -256,7 +257,7 @@ func TestAFolderOfLogsIsSearchedLogByLog(t *testing.T) {
 		t.Errorf("got %q and %v, want %q", got, err, want)
 	}
 	logs, err := audit.Logs(dir)
-	if err != nil || !slices.Equal(logs, []string{"pod-a", "pod-b"}) {
+	if err != nil || !slices.Equal(logs, []string{"emptied", "pod-a", "pod-b"}) {
 		t.Errorf("Logs: got %q, %v", logs, err)
 	}
 	if logs, err := audit.Logs(filepath.Join(dir, "pod-a")); err != nil || logs != nil {

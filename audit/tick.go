@@ -192,12 +192,15 @@ func (l *Log) closeFile() error {
 }
 
 // abandon gives the folder up and leaves the file as it is. It returns why.
-func (l *Log) abandon() error {
+func (l *Log) abandon() error { return errors.Join(l.faultNow(), l.release()) }
+
+// release gives the folder up and leaves the file as it is.
+func (l *Log) release() error {
 	var left error
 	if l.writer.seg != nil {
 		left = l.writer.seg.abandon()
 	}
-	return errors.Join(l.faultNow(), left, l.dir.close())
+	return errors.Join(left, l.dir.close())
 }
 
 func (l *Log) hasFailed() bool {

@@ -238,6 +238,9 @@ func (v *verifier) line(l *readLine, firstOfFile bool, before string) error {
 	if err := v.trust.read(l.rec); err != nil {
 		return err
 	}
+	if err := v.evidence(l.rec); err != nil {
+		return err
+	}
 	if v.records == 1 && !v.rooted {
 		v.rooted = l.rec.Seq == 1
 	}
@@ -258,23 +261,6 @@ func (v *verifier) count(l *readLine) {
 	v.done += int64(len(l.line)) + 1
 	if v.cfg.Progress != nil && v.records%1024 == 0 {
 		v.cfg.Progress(v.done, v.total)
-	}
-}
-
-// countRuns counts what each start leaves; r is the line behind v.last.
-func (v *verifier) countRuns(r *Record) {
-	if v.last != nil && r.BootID != v.boot && !ended(v.last) {
-		v.report.Unclean++
-	}
-	if r.Phase != System {
-		return
-	}
-	switch r.Reason {
-	case reasonStart:
-		v.report.Runs++
-		v.report.Adopted += metaInt(r, metaUnsigned)
-	case reasonRecovery:
-		v.report.Repairs++
 	}
 }
 

@@ -221,7 +221,7 @@ func TestARequestThatTheNewestRunHasNotClosedIsNamedBySeqAlone(t *testing.T) {
 	name := newest(t, dir)
 	all := recordsOf(t, name)
 	other := *where(all, reason("start"))[0]
-	other.BootID, other.Reason = strings.Repeat("0", 32), "recovery"
+	other.BootID, other.Reason = strings.Repeat("0", 32), "keys_changed"
 	write(t, name, forge(append(all, &other)))
 	at := bad(t, "not closed", dir)
 	if at.File != "" || at.Line != 0 || at.Seq == 0 {

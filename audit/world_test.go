@@ -149,6 +149,8 @@ func (w *world) remains() map[string]string {
 		old, wasThere := w.durable[name]
 		switch lost := w.rng.IntN(2) == 0; {
 		case strings.HasSuffix(name, ".tmp"):
+		case strings.Contains(name, ".torn-"): // a repair fsyncs it before it cuts
+			after[name] = now[name]
 		case !wasThere && lost:
 		case !strings.HasPrefix(name, "audit_") && !strings.HasPrefix(name, "checkpoints_"):
 			if after[name] = now[name]; wasThere && lost { // what was renamed to it is not

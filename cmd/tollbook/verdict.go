@@ -28,9 +28,10 @@ type verdict struct {
 	Anchored     int    `json:"anchored"` // checkpoints from elsewhere
 	Unsigned     int64  `json:"unsigned"` // records behind the newest checkpoint
 	Runs         int64  `json:"runs"`
-	Unclean      int64  `json:"unclean"` // runs that ended without a stop record
-	Repairs      int64  `json:"repairs"` // torn ends that were cut
-	Adopted      int64  `json:"adopted"` // records signed only by the start after their run
+	Unclean      int64  `json:"unclean"`          // runs that ended without a stop record
+	Repairs      int64  `json:"repairs"`          // torn ends that were cut
+	Evidence     int64  `json:"evidence_missing"` // repairs whose evidence is no longer there
+	Adopted      int64  `json:"adopted"`          // records signed only by the start after their run
 	VerifierKey  string `json:"verifier_key,omitempty"`
 	SelfAttested bool   `json:"self_attested"`
 	// Quarantined are the folders with earlier logs that were given up.
@@ -58,6 +59,7 @@ func judge(r *audit.Report, err error) verdict {
 		v.Open = append(v.Open, r.Open...)
 		v.Checkpoints, v.Anchored, v.Unsigned = r.Checkpoints, r.Anchored, r.Unsigned()
 		v.Runs, v.Unclean, v.Repairs, v.Adopted = r.Runs, r.Unclean, r.Repairs, r.Adopted
+		v.Evidence = r.EvidenceMissing
 		v.Quarantined = r.Quarantined
 		v.VerifierKey, v.SelfAttested = r.Key, r.SelfAttested
 	}
@@ -101,6 +103,9 @@ func (v verdict) text(log string) string {
 		"  key          %s\n  runs         %d, %d of them cut off; %d torn ends repaired, %d records adopted\n"+
 		"  open         %d in the last run\n", v.Checkpoints, v.Anchored, r.Signed, v.Unsigned,
 		printable(v.VerifierKey), v.Runs, v.Unclean, v.Repairs, v.Adopted, len(v.Open))
+	if v.Evidence > 0 {
+		text += fmt.Sprintf("  evidence     of %d repairs is no longer in the folder\n", v.Evidence)
+	}
 	for _, name := range v.Quarantined {
 		text += fmt.Sprintf("  given up     %s: an earlier log of this folder\n", printable(name))
 	}
