@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -239,5 +240,24 @@ func TestEvidenceThatWasAlteredIsFoundAndOneThatIsGoneIsCounted(t *testing.T) {
 	}
 	if report := verify(t, dir); report.EvidenceMissing != 1 {
 		t.Errorf("got %+v, want the missing evidence counted", report)
+	}
+}
+
+// A repair that dies between the cut and its record leaves evidence of which no
+// record tells: the next start does.
+func TestARepairThatDiedBeforeItToldIsToldOfByTheNext(t *testing.T) {
+	t.Parallel()
+	dir := killed(t)
+	name := newest(t, dir)
+	data := read(t, name)
+	torn := name + ".torn-" + strconv.Itoa(len(data))
+	write(t, torn, []byte("half a line"))
+	for range 2 { // and only once
+		start(t, dir).stop()
+		verify(t, dir)
+		tells := where(records(t, dir), reason("recovery"))
+		if len(tells) != 1 || text(tells[0].Metadata, "evidence") != filepath.Base(torn) {
+			t.Errorf("got %v, want one record that names %s", tells, filepath.Base(torn))
+		}
 	}
 }

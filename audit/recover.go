@@ -64,7 +64,10 @@ func (l *Log) ownKeys() ownKeys {
 // repair makes the files that are kept what their lines say, and returns the
 // records that tell of it.
 func (l *Log) repair(t *tail, h *history) ([]*Record, error) {
-	var first []*Record
+	first, err := l.untold(t)
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range []*cut{h.cut(), t.cut()} {
 		if c == nil {
 			continue

@@ -46,6 +46,10 @@ func (l *Log) cut(c *cut) (*Record, error) {
 	if err := errors.Join(f.Truncate(c.good), f.Sync()); err != nil {
 		return nil, fmt.Errorf("cutting %s back: %w", c.name, err)
 	}
+	return c.record(evidence, bad), nil
+}
+
+func (c *cut) record(evidence string, bad []byte) *Record {
 	sum := Hash(sha256.Sum256(bad))
 	return systemRecord(reasonRecovery, Object{
 		{"cause", String(c.cause.Error())},
@@ -54,17 +58,41 @@ func (l *Log) cut(c *cut) (*Record, error) {
 		{"file", String(c.name)},
 		{"offset", Int(c.good)},
 		{"sha256", String(sum.String())},
-	}), nil
+	})
+}
+
+// untold tells of what an earlier repair cut off that died before it could: what was
+// cut where the file ends has no record, which would stand there.
+func (l *Log) untold(t *tail) (records []*Record, err error) {
+	c := &cut{name: t.name, good: t.good, cause: errors.New("a repair that died before it told of this")}
+	for n := 1; t.size == t.good; n++ {
+		evidence := c.evidence(n)
+		bad, err := readBounded(l.dir, evidence, maxTorn)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return records, nil
+		case err != nil:
+			return nil, err
+		}
+		records = append(records, c.record(evidence, bad))
+	}
+	return records, nil
+}
+
+// evidence returns the n-th name for what is cut there.
+func (c *cut) evidence(n int) string {
+	at := tornMark + strconv.FormatInt(c.good, 10)
+	if n == 1 {
+		return c.name + at
+	}
+	return c.name + "." + strconv.Itoa(n) + at
 }
 
 // keepEvidence writes the bytes to <file>.torn-<offset>, or finds them there. If
 // another repair at this offset has left other bytes, a number tells them apart.
 func (l *Log) keepEvidence(c *cut, bad []byte) (string, error) {
 	for n := 1; ; n++ {
-		name := c.name + tornMark + strconv.FormatInt(c.good, 10)
-		if n > 1 {
-			name = c.name + "." + strconv.Itoa(n) + tornMark + strconv.FormatInt(c.good, 10)
-		}
+		name := c.evidence(n)
 		kept, err := readBounded(l.dir, name, maxTorn)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
