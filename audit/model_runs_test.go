@@ -141,8 +141,9 @@ func (m *model) check(dir string) {
 	if len(report.Open) != 0 {
 		m.t.Fatalf("got %v open after a start", report.Open)
 	}
-	closed, received := map[string][]audit.Phase{}, map[string]bool{}
+	closed, received, told := map[string][]audit.Phase{}, map[string]bool{}, map[string]bool{}
 	for _, r := range records(m.t, dir) {
+		told[text(r.Metadata, "evidence")] = true
 		switch r.Phase {
 		case audit.Received:
 			received[r.RequestID] = true
@@ -161,6 +162,11 @@ func (m *model) check(dir string) {
 	for id := range received {
 		if !m.begun[id] && !m.maybe[id] {
 			m.t.Errorf("%s: received, and Begin was refused", id)
+		}
+	}
+	for name := range contents(m.t, dir) {
+		if strings.HasPrefix(name, "audit_") && strings.Contains(name, ".torn-") && !told[name] {
+			m.t.Errorf("%s: no record tells of it", name)
 		}
 	}
 	if m.t.Failed() {
