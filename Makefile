@@ -38,7 +38,7 @@ fuzz: ## run every fuzz target for FUZZTIME
 	@set -e; for pkg in $$(go list ./...); do \
 		names=$$(go test -list '^Fuzz' $$pkg); \
 		for target in $$(echo "$$names" | grep '^Fuzz'); do \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg; \
 		done; \
 	done
 
