@@ -23,13 +23,24 @@ type exchange struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	start   time.Time
-	record  audit.Record // what is known of the request
-	session *clerk.Session
+	arrival arrival
+	class   RouteClass
+	record  audit.Record    // what is known of the request
+	session *clerk.Session  // nil where the route needs none
 	trail   *audit.Exchange // nil before begin
 	upgrade bool            // a WebSocket is asked for
 
+	byCookie bool                    // the token is in the cookie
+	place    *gauge                  // nil before enter
+	ctx      context.Context         // of the forwarded request; r's before
+	cancel   context.CancelCauseFunc // ends it; nil unless streams are bounded
+	lifetime *time.Timer             // nil unless it is a stream with a bound
+	forward  time.Time               // when it was forwarded
+	takeBy   time.Time               // when the client has stalled; HTTP/2 only
+
 	req            *requestBody  // nil if there is none
 	res            *responseBody // nil before there is one
+	tunnel         *tunnel       // nil unless protocols were switched
 	connected      bool          // there was a connection to the upstream
 	upstreamStatus int           // 0 before there is a reply
 	sent           int           // status that the client has, or is about to have
@@ -47,7 +58,7 @@ func exchangeOf(r *http.Request) *exchange {
 }
 
 func (h *Handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{h: h, w: w, r: r, start: h.Now()}
+	x := &exchange{h: h, w: w, r: r, ctx: r.Context(), start: h.Now(), arrival: h.arrivalOf(r)}
 	x.describeRequest()
 	return x
 }
@@ -59,10 +70,12 @@ func (x *exchange) refuse(rep reply) {
 	if x.left() {
 		x.record.HTTPStatus = 0
 	}
-	if rep.status == http.StatusUnauthorized || rep.status == http.StatusForbidden {
+	if isAuthFailure(rep.status) {
 		x.record.EventType = audit.EventAuthFailure
 	}
 	x.h.Trail.Refuse(&x.record)
+	x.h.Metrics.Refused(rep.reason)
+	x.sent = int(x.record.HTTPStatus)
 	x.h.Log.Debug("refused", zap.String("reason", rep.reason), zap.Int("status", rep.status),
 		zap.String("request_id", x.record.RequestID))
 	x.answer(rep)
@@ -118,14 +131,21 @@ func (x *exchange) unbegun(err error) {
 // request returns the request as it is forwarded: it carries the exchange, and
 // its body is digested on the way.
 func (x *exchange) request() *http.Request {
-	ctx := context.WithValue(x.r.Context(), exchangeKey{}, x)
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	if x.h.StreamLifetime > 0 || x.h.TokenLifetime {
+		x.ctx, x.cancel = context.WithCancelCause(x.ctx)
+	}
+	x.ctx = context.WithValue(x.ctx, exchangeKey{}, x)
+	x.ctx = httptrace.WithClientTrace(x.ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { x.connected = true },
 	})
-	r := x.r.WithContext(ctx)
+	x.forward = x.h.Now()
+	r := x.r.WithContext(x.ctx)
 	if r.Body != nil && r.Body != http.NoBody {
-		x.req = newRequestBody(x.w, r)
+		x.req = newRequestBody(x, r)
 		r.Body = x.req
+	}
+	if x.place == &x.h.streams {
+		_ = x.becomeStream() // it has its place
 	}
 	return r
 }
@@ -143,7 +163,10 @@ func (x *exchange) finish(outcome audit.Outcome, reason string) error {
 		Duration: max(x.h.Now().Sub(x.start), time.Microsecond),
 		Req:      x.requestDigest(), Metadata: x.fields,
 	}
-	if x.res != nil {
+	switch {
+	case x.tunnel != nil:
+		result.Req, result.Res = x.tunnel.digests()
+	case x.res != nil:
 		result.Res = x.res.digest()
 	}
 	if x.req != nil {
@@ -173,13 +196,14 @@ func (x *exchange) close(panicked any) {
 		defer x.req.release()
 	}
 	outcome, reason := audit.ClientAborted, ""
+	cut, isCut := x.cut()
 	switch {
 	case panicked != nil && panicked != http.ErrAbortHandler: //nolint:errorlint // compared as net/http does
 		x.h.Log.Error("panic", zap.Any("panic", panicked), zap.Stack("stack"),
 			zap.String("request_id", x.record.RequestID))
 		outcome, reason = audit.Rejected, "internal_error"
-	case errors.Is(context.Cause(x.r.Context()), errDraining):
-		outcome, reason = audit.Rejected, replyDraining.reason
+	case isCut:
+		outcome, reason = audit.Rejected, cut.reason
 	case x.upstreamStatus == http.StatusSwitchingProtocols:
 		outcome = audit.OK // the tunnel is closed already
 	}
@@ -189,12 +213,18 @@ func (x *exchange) close(panicked any) {
 	}
 }
 
-// errUnrecorded says that the outcome is not on disk: the client must not get
-// the whole reply.
-var errUnrecorded = errors.New("outcome not recorded")
-
-// errDraining is the cause of the contexts of requests that outlived the drain.
-var errDraining = errors.New("draining")
+// cut reports whether we ended the exchange, and why.
+func (x *exchange) cut() (reply, bool) {
+	switch cause := context.Cause(x.ctx); {
+	case errors.Is(cause, errDraining):
+		return replyDraining, true
+	case errors.Is(cause, errLifetime):
+		return replyLifetime, true
+	case x.stalled():
+		return replyStalled, true
+	}
+	return reply{}, false
+}
 
 // handleError answers when the upstream did not, or when its reply may not leave.
 func handleError(_ http.ResponseWriter, r *http.Request, err error) {
@@ -205,6 +235,9 @@ func handleError(_ http.ResponseWriter, r *http.Request, err error) {
 			zap.String("outcome", string(outcome)), zap.String("request_id", x.record.RequestID))
 	}
 	complete := x.bodyComplete()
+	if outcome == audit.NotForwarded || outcome == audit.UpstreamError || outcome == audit.Timeout {
+		x.h.Metrics.UpstreamFailed(rep.reason)
+	}
 	x.sent = rep.status
 	if x.finish(outcome, rep.reason) != nil {
 		rep = replyUnrecorded
@@ -222,13 +255,16 @@ func handleError(_ http.ResponseWriter, r *http.Request, err error) {
 // told if it can be. The client's own failures come first: they look like the
 // upstream's otherwise.
 func (x *exchange) diagnose(err error) (audit.Outcome, reply) {
+	if rep, isCut := x.cut(); isCut {
+		return audit.Rejected, rep
+	}
 	var timeout net.Error
 	switch {
-	case errors.Is(context.Cause(x.r.Context()), errDraining):
-		return audit.Rejected, replyDraining
-	case x.req != nil && x.req.malformed():
-		return audit.Rejected, replyMalformed
-	case x.req != nil && x.req.aborted(), x.r.Context().Err() != nil:
+	case errors.Is(err, errOverloaded):
+		return audit.Rejected, replyOverloaded
+	case x.req != nil && x.req.failed():
+		return x.req.diagnose()
+	case x.ctx.Err() != nil:
 		return audit.ClientAborted, reply{}
 	case !x.connected && x.upstreamStatus == 0:
 		return audit.NotForwarded, replyUnreachable

@@ -2,11 +2,11 @@
 // put on disk, only then is it forwarded, and what came of it is put on disk
 // before the end of the reply leaves.
 //
-//	screen → verify → policy → received → upstream → completed → end of the reply
+//	screen → classify → verify → policy → received → upstream → completed → end of the reply
 //
 // The invariant: nothing reaches the upstream before its `received` record is
-// durable, and nothing without a verified user. The upstream learns the user from
-// one header that nobody else can set. Whatever is not ours to change (the
+// durable, and nothing without a verified user but what is public by the settings.
+// The upstream learns the user from one header that nobody else can set. Whatever is not ours to change (the
 // target, the bodies, the other headers) passes as it came.
 //
 // Not promised: what the upstream does with a request, and that a client that
@@ -15,13 +15,14 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -73,6 +74,44 @@ type Config struct {
 	ForwardAuthorization bool
 	// DenyImpersonation refuses sessions in which somebody acts for the user.
 	DenyImpersonation bool
+	// TokenCookie is a cookie that may hold the token where there is no
+	// Authorization header; empty means none. Then CookieOrigins are those whose
+	// pages may use it, as browsers send them in Origin.
+	TokenCookie   string
+	CookieOrigins []string
+	// AllowHeaders are names that may pass although they have other characters
+	// than letters, digits and dashes. None may be read as one of ours.
+	AllowHeaders []string
+	// PublicRoutes need no user: patterns of [http.ServeMux] without a host. A
+	// request for one is forwarded without anything that says who asks.
+	PublicRoutes []string
+	// ForwardPreflights forwards what browsers ask before a CORS request, which
+	// has no token. Otherwise they are refused.
+	ForwardPreflights bool
+	// CORSOrigins are those whose scripts may read our own replies.
+	CORSOrigins []string
+	// TrustedProxies are those whose X-Forwarded headers are believed, and
+	// TrustUnix says so of whoever connects to a unix socket.
+	TrustedProxies []netip.Prefix
+	TrustUnix      bool
+	// ReasonMethods need an X-Change-Reason from a verified user.
+	ReasonMethods []string
+	// MaxBodyBytes bounds a request's body; 0 means no bound.
+	MaxBodyBytes int64
+	// MaxInFlight bounds the ordinary requests in flight, MaxStreams the tunnels,
+	// event streams and gRPC calls; 0 means no bound.
+	MaxInFlight, MaxStreams int64
+	// StallTimeout is how long a client may take none of a reply, or send none of
+	// a body, while we wait for it; 0 means 60 s.
+	StallTimeout time.Duration
+	// StreamLifetime is the longest life of a stream; 0 means no bound. With
+	// TokenLifetime it ends with its token too, Leeway after the token's exp.
+	StreamLifetime time.Duration
+	TokenLifetime  bool
+	// Leeway is the verifier's.
+	Leeway time.Duration
+	// Metrics counts; nil means that nothing is counted.
+	Metrics *Metrics
 	// HideReasons makes every 401 say no more than "Unauthorized".
 	HideReasons bool
 	// Log gets what operators must know; never a token, query or body.
@@ -85,19 +124,24 @@ type Config struct {
 type Handler struct {
 	Config
 	events   *events
+	public   *publicRoutes
 	headers  headerPolicy
 	upstream *httputil.ReverseProxy
 	base     context.Context
 	abort    context.CancelCauseFunc
-	inFlight atomic.Int64
+	running  atomic.Int64 // calls of ServeHTTP
+	requests gauge
+	streams  gauge
 	draining atomic.Bool
 }
 
-// New makes a handler. The errors are those of Events.
+// defaultStall is the stall timeout that a Config has without one.
+const defaultStall = time.Minute
+
+// New makes a handler. The errors are those of Events and PublicRoutes.
 func New(cfg Config) (*Handler, error) {
-	if cfg.UserIDHeader == "" {
-		cfg.UserIDHeader = "X-User-ID"
-	}
+	cfg.UserIDHeader = cmp.Or(cfg.UserIDHeader, "X-User-ID")
+	cfg.StallTimeout = cmp.Or(cfg.StallTimeout, defaultStall)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -105,7 +149,12 @@ func New(cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
-	h := &Handler{Config: cfg, events: routes, headers: newHeaderPolicy(&cfg)}
+	public, err := newPublicRoutes(cfg.PublicRoutes)
+	if err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	h := &Handler{Config: cfg, events: routes, public: public, headers: newHeaderPolicy(&cfg)}
+	h.requests.max, h.streams.max = cfg.MaxInFlight, cfg.MaxStreams
 	h.base, h.abort = context.WithCancelCause(context.Background())
 	h.upstream = &httputil.ReverseProxy{
 		Rewrite:        h.rewrite,
@@ -121,19 +170,23 @@ func New(cfg Config) (*Handler, error) {
 
 // ServeHTTP takes a request its way. Every request leaves a trace in the trail.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.inFlight.Add(1)
-	defer h.inFlight.Add(-1)
+	h.running.Add(1)
+	defer h.running.Add(-1)
 	x := h.newExchange(w, r)
+	defer x.done()
 	if bad := h.screen(r); bad != nil {
 		x.refuse(*bad)
 		return
 	}
-	session, err := x.authenticate()
-	if err != nil {
-		x.refuse(h.authReply(err))
-		return
+	x.class = h.classify(r)
+	session, bad := x.identify()
+	if bad == nil {
+		bad = x.policy(session)
 	}
-	if bad := h.policy(session); bad != nil {
+	if bad == nil {
+		bad = x.admit()
+	}
+	if bad != nil {
 		x.refuse(*bad)
 		return
 	}
@@ -143,34 +196,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { x.close(recover()) }() // ReverseProxy panics to abort a reply
 	h.upstream.ServeHTTP(w, x.request())
-}
-
-// authenticate finds the token and verifies it. A session whose token was
-// refused is recorded only as far as its signature and issuer were good.
-func (x *exchange) authenticate() (*clerk.Session, error) {
-	token, err := clerk.BearerToken(x.r.Header)
-	if err != nil {
-		return nil, err
-	}
-	x.record.TokenSHA256 = hashText(token)
-	session, err := x.h.Verifier.Verify(x.r.Context(), token)
-	if err != nil {
-		var refused *clerk.TokenError
-		if errors.As(err, &refused) && refused.Session != nil {
-			describeSession(&x.record, refused.Session)
-		}
-		return nil, err
-	}
-	describeSession(&x.record, session)
-	return session, nil
-}
-
-// policy decides what a verified user may not do.
-func (h *Handler) policy(session *clerk.Session) *reply {
-	if h.DenyImpersonation && session.Actor != nil {
-		return &replyImpersonationDenied
-	}
-	return nil
 }
 
 // newRequestID returns 128 random bits as 32 hex digits.

@@ -60,6 +60,7 @@ type setup struct {
 	audit     func(*audit.Config)
 	claims    []string
 	verifier  proxy.Verifier
+	server    proxy.ServerConfig
 }
 
 // A sidecar is the proxy on a loopback port, with its trail and its log.
@@ -68,10 +69,11 @@ type sidecar struct {
 	addr    string
 	dir     string
 	handler *proxy.Handler
-	server  *http.Server
+	server  *proxy.Server
 	trail   *audit.Log
 	logs    *observer.ObservedLogs
 	client  *http.Client
+	with    proxy.ServerConfig
 	close   func() error // ends all; more than one call is fine
 }
 
@@ -80,7 +82,7 @@ type sidecar struct {
 func start(t testing.TB, upstream string, with setup) *sidecar {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
-	s := &sidecar{t: t, dir: filepath.Join(t.TempDir(), "trail"), logs: logs}
+	s := &sidecar{t: t, dir: filepath.Join(t.TempDir(), "trail"), logs: logs, with: with.server}
 	trailConfig := audit.Config{Dir: s.dir, Durability: audit.OS}
 	if with.audit != nil {
 		with.audit(&trailConfig)
@@ -155,7 +157,7 @@ func (s *sidecar) listen() {
 	s.t.Helper()
 	l := listen(s.t)
 	s.addr = l.Addr().String()
-	s.server = proxy.NewServer(s.handler)
+	s.server = proxy.NewServer(s.handler, s.with)
 	go func() { _ = s.server.Serve(l) }()
 	own := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}
 	s.client = &http.Client{

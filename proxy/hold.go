@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 
 	"tollbook/audit"
@@ -20,10 +19,16 @@ const heldBytes = 64 << 10
 // its end back until the outcome is recorded.
 func modifyResponse(res *http.Response) error {
 	x := exchangeOf(res.Request)
+	x.h.Metrics.Upstream(x.h.Now().Sub(x.forward))
 	x.upstreamStatus, x.sent = res.StatusCode, res.StatusCode
 	res.Header[headerRequestID] = []string{x.record.RequestID}
 	if res.StatusCode == http.StatusSwitchingProtocols {
-		return x.checkTunnel(res)
+		return x.openTunnel(res)
+	}
+	if isEventStream(res.Header) {
+		if err := x.becomeStream(); err != nil {
+			return err
+		}
 	}
 	if !x.bodyComplete() || x.h.draining.Load() {
 		// What the client still sends of a body must never be read as its next
@@ -49,17 +54,6 @@ func bodiless(method string, status int) bool {
 		status == http.StatusNotModified
 }
 
-var errTunnel = errors.New("upstream switched protocols without being asked to")
-
-// checkTunnel refuses any other protocol than the one asked for. ReverseProxy
-// would too, but leave the upstream's connection open.
-func (x *exchange) checkTunnel(res *http.Response) error {
-	if !x.upgrade || !isWebSocket(res.Header) {
-		return errTunnel
-	}
-	return nil
-}
-
 // holdWhole reads a short reply to its end, records the outcome, and leaves the
 // bytes to be sent from memory.
 func (x *exchange) holdWhole(res *http.Response, size int64) error {
@@ -70,6 +64,7 @@ func (x *exchange) holdWhole(res *http.Response, size int64) error {
 	if err := x.finish(audit.OK, ""); err != nil {
 		return err
 	}
+	x.paceWrite()
 	res.Body = held{bytes.NewReader(content), x.res}
 	return nil
 }
@@ -145,7 +140,9 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	if b.end != nil {
 		return 0, b.end
 	}
+	b.x.restWrite()
 	n, err := b.upstream.Read(p)
+	b.x.paceWrite()
 	b.take(p[:n])
 	if err == nil && b.bytes == b.length {
 		err = b.readEnd()
@@ -201,10 +198,7 @@ func (b *responseBody) Close() error {
 // reset makes the connection of an HTTP/1.0 client end with a reset: such a
 // client takes the end of the connection for the end of the reply.
 func (x *exchange) reset() {
-	if x.r.ProtoAtLeast(1, 1) {
-		return
-	}
-	if conn, ok := x.r.Context().Value(connKey{}).(*net.TCPConn); ok {
-		_ = conn.SetLinger(0) // it is closed next, one way or the other
+	if c := connOf(x.r.Context()); c != nil && !x.r.ProtoAtLeast(1, 1) {
+		c.reset()
 	}
 }

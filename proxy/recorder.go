@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net/http"
-	"net/netip"
 	"strings"
 
 	"tollbook/audit"
@@ -13,30 +12,20 @@ import (
 func (x *exchange) describeRequest() {
 	r := x.r
 	path, query := rawTarget(r)
-	peer := peerIP(r.RemoteAddr)
 	x.record = audit.Record{
 		RequestID:       newRequestID(),
 		ClientRequestID: strings.Join(r.Header[headerRequestID], ", "),
-		ChangeReason:    r.Header.Get(headerChangeReason),
+		ChangeReason:    strings.Join(r.Header[headerChangeReason], ", "),
 		Method:          r.Method,
 		Host:            r.Host,
 		Proto:           r.Proto,
 		Path:            path,
 		Query:           maskQuery(query),
 		UserAgent:       r.UserAgent(),
-		IPAddress:       peer,
-		PeerIP:          peer,
+		IPAddress:       x.arrival.client,
+		PeerIP:          textOf(parseIP(r.RemoteAddr)),
 	}
 	x.h.events.describe(&x.record, r)
-}
-
-// peerIP returns the address of host:port without its port, "" on a unix socket.
-func peerIP(remote string) string {
-	addr, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return ""
-	}
-	return addr.Addr().Unmap().WithZone("").String()
 }
 
 // describeSession adds who asks.

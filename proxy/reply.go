@@ -40,6 +40,36 @@ var (
 	replyUnreachable = reply{http.StatusBadGateway, "Upstream unreachable", "upstream_unreachable"}
 	replyTimeout     = reply{http.StatusGatewayTimeout, "Upstream timed out", "upstream_timeout"}
 	replyMalformed   = reply{http.StatusBadRequest, "The request body is malformed", "body_malformed"}
+	replyTooLarge    = reply{
+		http.StatusRequestEntityTooLarge,
+		"The request body is too large", "body_too_large",
+	}
+	replyBodyStalled = reply{
+		http.StatusRequestTimeout,
+		"The request body did not arrive in time", "body_stalled",
+	}
+	replyOverloaded = reply{
+		http.StatusServiceUnavailable,
+		"Too many requests in flight", "overloaded",
+	}
+	replyReasonRequired = reply{
+		http.StatusPreconditionRequired,
+		"A reason for this change is required", "reason_required",
+	}
+	replyPreflightDenied = reply{
+		http.StatusUnauthorized,
+		"CORS preflights are not forwarded (TOLLBOOK_CORS_PREFLIGHT)", "preflight_denied",
+	}
+	replyCrossSite = reply{
+		http.StatusForbidden,
+		"The session cookie can't be used from another origin", "origin_refused",
+	}
+	// Of these the client hears no more than that its reply is cut.
+	replyLifetime = reply{
+		http.StatusServiceUnavailable,
+		"The stream has lasted as long as it may", "stream_lifetime",
+	}
+	replyStalled = reply{reason: "client_stalled"}
 )
 
 func invalid(what string) *reply {
@@ -69,6 +99,8 @@ type body struct {
 // write sends the reply.
 func (x *exchange) write(rep reply) {
 	header := x.w.Header()
+	x.h.allowReading(header, x.r)
+	x.paceWrite()
 	content := body{rep.detail, rep.reason, x.record.RequestID}
 	if rep.status == http.StatusUnauthorized {
 		if x.h.HideReasons {
@@ -99,7 +131,8 @@ func (x *exchange) write(rep reply) {
 // names the scheme only.
 func (x *exchange) challenge(rep reply) string {
 	const scheme = `Bearer realm="tollbook"`
-	if rep.reason == clerk.ReasonTokenMissing || x.h.HideReasons {
+	if rep.reason == clerk.ReasonTokenMissing || rep.reason == replyPreflightDenied.reason ||
+		x.h.HideReasons {
 		return scheme
 	}
 	return scheme + `, error="invalid_token", error_description="` + quotable(rep.detail) + `"`

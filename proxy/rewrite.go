@@ -21,6 +21,8 @@ type headerPolicy struct {
 	userID string          // canonical
 	claims []ClaimHeader   // their headers canonical
 	ours   map[string]bool // by folded name
+	// allowed are the lower-case names that pass although they are not plain.
+	allowed map[string]bool
 }
 
 func newHeaderPolicy(cfg *Config) headerPolicy {
@@ -33,6 +35,10 @@ func newHeaderPolicy(cfg *Config) headerPolicy {
 		c.Header = textproto.CanonicalMIMEHeaderKey(c.Header)
 		p.claims = append(p.claims, c)
 		names = append(names, c.Header)
+	}
+	p.allowed = make(map[string]bool, len(cfg.AllowHeaders))
+	for _, name := range cfg.AllowHeaders {
+		p.allowed[strings.ToLower(name)] = true
 	}
 	p.ours = make(map[string]bool, len(names))
 	for _, name := range names {
@@ -78,6 +84,26 @@ func (p *headerPolicy) identify(header http.Header, session *clerk.Session) {
 	}
 }
 
+// rerouting are the folded names of headers in which some upstreams look for
+// another method or path than the request's. Nobody unknown may reach a protected
+// route by way of a public one.
+var rerouting = map[string]bool{
+	"xhttpmethodoverride": true, "xhttpmethod": true, "xmethodoverride": true,
+	"xoriginalurl": true, "xoriginaluri": true, "xoriginalmethod": true, "xoriginalhost": true,
+	"xrewriteurl": true, "xforwardeduri": true, "xforwardedpath": true, "xforwardedmethod": true,
+	"xforwardedprefix": true,
+}
+
+// anonymize removes what could make more of a request that nobody vouches for.
+func (p *headerPolicy) anonymize(header http.Header) {
+	var buf [64]byte
+	for name := range header {
+		if rerouting[string(fold(buf[:0], name))] {
+			delete(header, name)
+		}
+	}
+}
+
 // rewrite makes the request that the upstream sees. ReverseProxy has removed the
 // hop-by-hop headers already, so that a client can't have ours removed by naming
 // them in Connection (golang.org/issue/50580).
@@ -90,21 +116,25 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 		out.Host = h.UpstreamHost
 	}
 	out.Trailer = nil // trailers could carry what headers may not
-	x.upgrade = isWebSocket(out.Header)
+	x.upgrade = isWebSocket(p.In)
 	if !x.upgrade {
 		out.Header.Del("Connection")
 		out.Header.Del("Upgrade")
 	}
 	out.Header.Del("Http2-Settings")
-	if !h.ForwardAuthorization {
-		out.Header.Del("Authorization")
-	}
 	h.headers.strip(out.Header)
-	h.headers.identify(out.Header, x.session)
-	p.SetXForwarded()
-	if p.In.Host == "" { // HTTP/1.0 has none
-		out.Header.Del("X-Forwarded-Host")
+	if x.session == nil {
+		h.headers.anonymize(out.Header)
+	} else {
+		h.headers.identify(out.Header, x.session)
 	}
+	if x.session == nil || !h.ForwardAuthorization {
+		out.Header.Del("Authorization")
+		if h.TokenCookie != "" {
+			stripCookie(out.Header, h.TokenCookie)
+		}
+	}
+	x.arrival.setForwarded(out.Header)
 	out.Header[headerRequestID] = []string{x.record.RequestID}
 }
 
@@ -122,7 +152,8 @@ func forwardTarget(p *httputil.ProxyRequest) {
 }
 
 // isWebSocket reports whether the request asks for the one upgrade that is
-// forwarded.
-func isWebSocket(header http.Header) bool {
-	return strings.EqualFold(header.Get("Upgrade"), "websocket")
+// forwarded (RFC 6455 §4.1).
+func isWebSocket(r *http.Request) bool {
+	return r.ProtoMajor == 1 && r.Method == http.MethodGet && r.ContentLength == 0 &&
+		strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }

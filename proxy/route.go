@@ -25,22 +25,12 @@ type events struct{ mux *http.ServeMux }
 func newEvents(list []Event) (_ *events, err error) {
 	e := &events{mux: http.NewServeMux()}
 	for _, event := range list {
-		if err := e.register(event); err != nil {
+		route := namedRoute{event.Name, wildcards(event.Pattern)}
+		if err := register(e.mux, event.Pattern, route); err != nil {
 			return nil, fmt.Errorf("event %s: %w", event.Name, err)
 		}
 	}
 	return e, nil
-}
-
-// register turns ServeMux's panics on a bad or conflicting pattern into errors.
-func (e *events) register(event Event) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%v", p)
-		}
-	}()
-	e.mux.Handle(event.Pattern, namedRoute{event.Name, wildcards(event.Pattern)})
-	return nil
 }
 
 // wildcards returns the names in the pattern's braces.

@@ -9,7 +9,7 @@ import (
 // means that the request may go on.
 func (h *Handler) screen(r *http.Request) *reply {
 	switch {
-	case h.base.Err() != nil:
+	case !h.serves(r):
 		return &replyDraining
 	case neverForwarded(r.Method):
 		return methodNotAllowed(r.Method)
@@ -24,16 +24,22 @@ func (h *Handler) screen(r *http.Request) *reply {
 		return invalid("the Upgrade header is malformed")
 	}
 	for name := range r.Header {
-		if !plainName(name) {
+		if !h.headers.passes(name) {
 			return invalid("header names may have letters, digits and dashes only")
 		}
 	}
 	for name := range r.Trailer {
-		if !plainName(name) {
+		if !h.headers.passes(name) {
 			return invalid("trailer names may have letters, digits and dashes only")
 		}
 	}
 	return nil
+}
+
+// serves reports whether requests are still taken, and this one can be answered.
+func (h *Handler) serves(r *http.Request) bool {
+	c := connOf(r.Context())
+	return (c == nil || c.enter(r)) && h.base.Err() == nil
 }
 
 // neverForwarded reports whether the method opens a tunnel, or makes a server
@@ -41,6 +47,11 @@ func (h *Handler) screen(r *http.Request) *reply {
 func neverForwarded(method string) bool {
 	return strings.EqualFold(method, http.MethodConnect) ||
 		strings.EqualFold(method, http.MethodTrace) || strings.EqualFold(method, "TRACK")
+}
+
+// passes reports whether a header of this name may be forwarded.
+func (p *headerPolicy) passes(name string) bool {
+	return plainName(name) || p.allowed[strings.ToLower(name)]
 }
 
 // plainName reports whether a header's name has only letters, digits and dashes.

@@ -24,7 +24,7 @@ const (
 // serve serves on both listeners until ctx ends, the trail fails for good or a
 // listener breaks, and then drains. Only the last two are errors.
 func (s *sidecar) serve(ctx context.Context) error {
-	traffic := proxy.NewServer(s.handler)
+	traffic := proxy.NewServer(s.handler, proxy.ServerConfig{})
 	operator := &http.Server{
 		Handler: admin.Handler(s.checks()...), ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
 		MaxHeaderBytes: adminHeaderBytes, ErrorLog: zap.NewStdLog(s.log.Named("admin")),
@@ -67,7 +67,7 @@ func (s *sidecar) delay(broken <-chan error) error {
 
 // drain lets the requests in flight finish for as long as DrainTimeout, and cuts
 // the others.
-func (s *sidecar) drain(traffic *http.Server) error {
+func (s *sidecar) drain(traffic *proxy.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
 	defer cancel()
 	err := errors.Join(traffic.Shutdown(ctx), s.handler.Wait(ctx))

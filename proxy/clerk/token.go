@@ -36,11 +36,40 @@ func BearerToken(h http.Header) (string, error) {
 	if token == "" {
 		return "", malformed("no token after Bearer")
 	}
-	if strings.Trim(token, token68) != "" { // what is left has other characters
+	if !isToken68(token) {
 		return "", malformed("more than one token after Bearer, or a character no token has")
 	}
 	return token, nil
 }
+
+// CookieToken returns the token in the cookie of this name (RFC 6265 §5.4), which
+// must be there once. The token is not looked into. Errors are TokenErrors:
+// ReasonTokenMissing without such a cookie, or with an empty one, as a browser has
+// it after a sign-out; else ReasonTokenMalformed.
+func CookieToken(h http.Header, name string) (token string, err error) {
+	found := 0
+	for _, line := range h["Cookie"] {
+		for pair := range strings.SplitSeq(line, ";") {
+			key, value, _ := strings.Cut(pair, "=")
+			if strings.Trim(key, " \t") == name {
+				token = strings.Trim(value, " \t")
+				found++
+			}
+		}
+	}
+	switch {
+	case found > 1:
+		return "", malformed("more than one session cookie")
+	case token == "":
+		return "", refuse(ReasonTokenMissing, "")
+	case !isToken68(token):
+		return "", malformed("the session cookie has a character no token has")
+	}
+	return token, nil
+}
+
+// isToken68 reports whether text has the characters of a token only.
+func isToken68(text string) bool { return strings.Trim(text, token68) == "" }
 
 // malformed refuses what is not a compact JWS in a Bearer header.
 func malformed(what string) error {
