@@ -29,10 +29,19 @@ func checkMethod(method string) error {
 	return nil
 }
 
-// reasonMethods checks that the methods can occur.
+// commonMethods are those of most APIs, to find a slip of the pen by.
+var commonMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+// reasonMethods checks that the methods can occur. One that never does would
+// leave another without its reason, unseen.
 func (c checker) reasonMethods() {
-	for _, method := range c.cfg.ReasonMethods {
-		c.refuse(&c.cfg.ReasonMethods, checkMethod(method))
+	field := &c.cfg.ReasonMethods
+	for _, method := range *field {
+		c.refuse(field, checkMethod(method))
+		i := slices.IndexFunc(commonMethods, func(m string) bool { return distance(method, m) <= 2 })
+		if i >= 0 && !slices.Contains(commonMethods, method) {
+			c.warn(c.name(field), "%q is an unusual method; did you mean %s?", method, commonMethods[i])
+		}
 	}
 }
 
@@ -72,6 +81,9 @@ func checkPublicRoute(route string) error {
 	}
 	if err := checkMethod(method); err != nil {
 		return err
+	}
+	if bare := strings.TrimLeft(path, " "); bare != path {
+		return fmt.Errorf("one blank stands behind the method; write %s %s", method, bare)
 	}
 	if host, rest, found := strings.Cut(path, "/"); host != "" && found {
 		return fmt.Errorf("it names a host, and clients choose the Host; write %s /%s", method, rest)
