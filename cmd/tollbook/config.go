@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"reflect"
 	"slices"
 	"time"
@@ -35,13 +34,14 @@ var kubernetesPrefixes = [...]string{"TOLLBOOK_SERVICE_", "TOLLBOOK_PORT"}
 // config is every setting, checked and ready to use. It is a value: once loaded
 // nothing changes it, and it is safe for concurrent use.
 //
-// The tags are the only place where an environment variable is named. To add a
-// setting, add its field here and its lines to config.example.env:
+// The tags, here and on the groups in the config_*.go files, are the only place
+// where an environment variable is named. To add a setting, add its field and its
+// lines to config.example.env:
 //
 //	env         the variable
 //	envDefault  the value when it is unset or empty
 //	example     what to write, for messages; without it the default
-//	min, max    bounds, both included; every time.Duration has them
+//	min, max    bounds, both included; every number, size and duration has them
 //	oneof       the values allowed, separated by |
 //
 // A field of type secret can also be given as a file: NAME_FILE.
@@ -50,16 +50,34 @@ type config struct {
 	Upstream upstreamConfig
 	Audit    auditConfig
 	Admin    adminConfig
+	TLS      tlsConfig
+	CORS     corsConfig
+	Limits   limitsConfig
 
 	// ListenAddr is where clients connect.
 	ListenAddr listenAddr `env:"TOLLBOOK_LISTEN_ADDR" envDefault:":8080"`
+	// TrustedProxies are those whose word on the client's address is believed.
+	TrustedProxies trustedProxies `env:"TOLLBOOK_TRUSTED_PROXIES" example:"10.0.0.0/8"`
+
+	// TokenCookie is the cookie that a token is taken from where the request has
+	// no Authorization header; "" for none. With it there are authorized parties.
+	TokenCookie string `env:"TOLLBOOK_TOKEN_COOKIE" example:"__session"`
+	// PublicRoutes are patterns of [http.ServeMux] that need no token, each with
+	// one method, without a host, and with a plain path. They don't conflict.
+	PublicRoutes []string `env:"TOLLBOOK_PUBLIC_ROUTES" example:"GET /health,GET /docs/"`
+	// ReasonMethods are the methods, in upper case, that need a reason (428).
+	ReasonMethods []string `env:"TOLLBOOK_REASON_METHODS" example:"POST,DELETE"`
 
 	// UserIDHeader carries the verified user id to the upstream.
 	UserIDHeader string `env:"TOLLBOOK_USER_ID_HEADER" envDefault:"X-User-ID"`
 	// ClaimHeaders are the claims that travel as headers; nil for none. No two
 	// share a claim, and no two headers of ours are aliases of each other.
 	ClaimHeaders []claimHeader `env:"TOLLBOOK_CLAIM_HEADERS" example:"email=X-User-Email"`
-	// ForwardAuthorization keeps the bearer token for the upstream.
+	// AllowHeaders are the names that pass although they have other characters
+	// than letters, digits and dashes, in the case given. None is an alias of a
+	// header of ours.
+	AllowHeaders []string `env:"TOLLBOOK_ALLOW_HEADERS" example:"X_Legacy_ID"`
+	// ForwardAuthorization keeps the token, as it came, for the upstream.
 	ForwardAuthorization bool `env:"TOLLBOOK_FORWARD_AUTHORIZATION" envDefault:"false"`
 
 	// DrainDelay is how long new connections are still taken after SIGTERM.
@@ -71,69 +89,6 @@ type config struct {
 	DetailedErrors bool `env:"TOLLBOOK_DETAILED_ERRORS" envDefault:"true"`
 	// LogLevel is the least level that is logged.
 	LogLevel zapcore.Level `env:"TOLLBOOK_LOG_LEVEL" envDefault:"info" oneof:"debug|info|warn|error"`
-}
-
-// clerkConfig says whose tokens are good.
-type clerkConfig struct {
-	// Issuer is the exact iss of a good token. Never empty after loading: it is
-	// derived from PublishableKey where only that is set.
-	Issuer string `env:"CLERK_ISSUER" example:"https://example.clerk.accounts.dev"`
-	// PublishableKey is pk_test_… or pk_live_…; "" when only Issuer was set.
-	PublishableKey string `env:"CLERK_PUBLISHABLE_KEY" example:"pk_test_…"`
-
-	// Exactly one of PEMPublicKey, JWKSURL and JWKSFile is not "" after loading.
-
-	// PEMPublicKey is the instance's public key, in any shape that
-	// [clerk.ParsePEM] takes.
-	PEMPublicKey secret `env:"CLERK_PEM_PUBLIC_KEY"`
-	// JWKSURL is where keys are fetched; when no source is set, it is the
-	// issuer's own.
-	JWKSURL string `env:"CLERK_JWKS_URL" example:"https://keys.example.com/jwks.json"`
-	// JWKSFile is a key set on disk.
-	JWKSFile string `env:"CLERK_JWKS_FILE" example:"/etc/tollbook/jwks.json"`
-	// JWKSRefresh is the time between two reads of the key set.
-	JWKSRefresh time.Duration `env:"CLERK_JWKS_REFRESH" envDefault:"10m" min:"1s" max:"24h"`
-
-	// Leeway is how far the clocks may be apart, for exp, iat and nbf alike.
-	Leeway time.Duration `env:"CLERK_LEEWAY" envDefault:"10s" min:"0s" max:"5m"`
-	// AuthorizedParties are the azp values allowed; nil: azp is not looked at.
-	AuthorizedParties []string `env:"CLERK_AUTHORIZED_PARTIES" example:"https://app.example.com"`
-	// AllowMissingAZP accepts tokens without azp beside AuthorizedParties.
-	AllowMissingAZP bool `env:"CLERK_ALLOW_MISSING_AZP" envDefault:"false"`
-	// TokenTypes are the kinds of token accepted; see acceptTemplates.
-	TokenTypes string `env:"CLERK_TOKEN_TYPES" envDefault:"session" oneof:"session|session,template"`
-	// AcceptPending accepts sessions whose user still owes a step.
-	AcceptPending bool `env:"CLERK_ACCEPT_PENDING" envDefault:"false"`
-	// Impersonation says what becomes of somebody acting as another user; see
-	// denyImpersonation.
-	Impersonation string `env:"CLERK_IMPERSONATION" envDefault:"allow" oneof:"allow|deny"`
-	// JWTAudience is always "" after loading: setting it is a mistake.
-	JWTAudience string `env:"CLERK_JWT_AUDIENCE"`
-
-	// SecretKey is for Clerk's Backend API; "" when not set. Serving needs none.
-	SecretKey secret `env:"CLERK_SECRET_KEY"`
-	// APIURL is the base of Clerk's Backend API. Not nil.
-	APIURL *url.URL `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1"`
-}
-
-// acceptTemplates reports whether tokens made from a JWT template are accepted
-// beside session tokens.
-func (c clerkConfig) acceptTemplates() bool { return c.TokenTypes != "session" }
-
-// denyImpersonation reports whether an impersonated session gets 403.
-func (c clerkConfig) denyImpersonation() bool { return c.Impersonation == "deny" }
-
-// upstreamConfig says what is protected.
-type upstreamConfig struct {
-	// URL is not nil. Its scheme is http, https, h2c or unix; only unix has a
-	// path, the socket's.
-	URL *url.URL `env:"TOLLBOOK_UPSTREAM_URL" example:"http://127.0.0.1:8000"`
-	// Host is the Host sent upstream, host[:port]; "" sends the client's.
-	Host string `env:"TOLLBOOK_UPSTREAM_HOST" example:"api.example.com"`
-	// DialTimeout bounds a connection attempt (502).
-	DialTimeout time.Duration `env:"TOLLBOOK_UPSTREAM_DIAL_TIMEOUT" envDefault:"5s" min:"1ms" max:"5m"`
-	// HeaderTimeout bounds the wait for the head of a reply (504).
-	HeaderTimeout time.Duration `env:"TOLLBOOK_UPSTREAM_HEADER_TIMEOUT" envDefault:"60s" min:"1ms" max:"1h"`
 }
 
 // adminConfig is a part of its own because a health check reads nothing else.
@@ -165,7 +120,7 @@ type auditConfig struct {
 	// MaxWait is the longest wait for a record to be on disk (503).
 	MaxWait time.Duration `env:"TOLLBOOK_AUDIT_MAX_WAIT" envDefault:"2s" min:"10ms" max:"1m"`
 	// MinFree is how much room there must be for new requests to be taken (503).
-	MinFree byteSize `env:"TOLLBOOK_AUDIT_MIN_FREE" envDefault:"64MiB"`
+	MinFree byteSize `env:"TOLLBOOK_AUDIT_MIN_FREE" envDefault:"64MiB" min:"0" max:"1048576GiB"`
 	// Events name routes in the trail. Their patterns don't conflict.
 	Events []event `env:"TOLLBOOK_AUDIT_EVENTS" envDefault:"submit=POST /jobs,list=GET /jobs,status=GET /jobs/{job_id},cancel=DELETE /jobs/{job_id}"`
 	// ResponseFields are lifted from JSON replies; at most 16.

@@ -1,12 +1,6 @@
 package main
 
-import (
-	"errors"
-	"fmt"
-	"net/url"
-	"slices"
-	"strings"
-)
+import "slices"
 
 // checker looks at settings that were parsed, and at how they go together. Every
 // check asks first whether its fields parsed: one mistake is reported once.
@@ -25,8 +19,16 @@ func (l *loader) check(cfg *config) {
 	c.parties()
 	c.backendAPI()
 	c.upstream()
+	c.upstreamTLS()
 	c.addresses()
+	c.ownTLS()
+	c.trustedProxies()
+	c.tokenCookie()
+	c.publicRoutes()
+	c.origins()
+	c.reasonMethods()
 	c.headers()
+	c.allowHeaders()
 	c.events()
 	c.responseFields()
 	c.signingKey()
@@ -63,76 +65,6 @@ func (c checker) signingKey() {
 		_, err := c.cfg.Audit.signingKey()
 		c.refuse(key, err)
 	}
-}
-
-// upstream checks the upstream's URL and Host.
-func (c checker) upstream() {
-	u := &c.cfg.Upstream
-	switch {
-	case u.URL == nil && c.good(&u.URL):
-		c.fail(c.name(&u.URL), "is required; write where the protected API listens, e.g. %s; %s",
-			c.of(&u.URL).example, c.fileNote())
-	case u.URL != nil && c.good(&u.URL):
-		c.refuse(&u.URL, checkUpstream(u.URL))
-	}
-	if c.good(&u.Host) && u.Host != "" {
-		c.refuse(&u.Host, checkHost(u.Host))
-	}
-	if !c.good(&u.URL) {
-		return
-	}
-	if u.URL.Scheme == "unix" {
-		return
-	}
-	u.URL.Path = "" // a lone slash says no more than none
-	if host := u.URL.Hostname(); !loopback(host) && !wildcard(host) {
-		c.warn(c.name(&u.URL), "%s is not on this machine; make sure that no client can reach it "+
-			"other than through tollbook, or %s proves nothing", show(host), c.cfg.UserIDHeader)
-	}
-}
-
-// checkUpstream accepts http, https and h2c with a host alone, and unix with a
-// path alone.
-func checkUpstream(u *url.URL) error {
-	switch u.Scheme {
-	case "unix":
-		return checkUnixURL(u)
-	case "http", "https", "h2c":
-	default:
-		return fmt.Errorf("%s is no scheme for an upstream; write http://, https://, h2c:// "+
-			"or unix:///path", show(u.Scheme))
-	}
-	if err := checkHost(u.Host); err != nil {
-		return err
-	}
-	if rest := (u.Path != "" && u.Path != "/") || hasTail(u); rest {
-		return fmt.Errorf("requests keep their own path and query; write %s://%s", u.Scheme, u.Host)
-	}
-	return nil
-}
-
-func checkUnixURL(u *url.URL) error {
-	if u.Host != "" || hasTail(u) {
-		return errors.New("a unix upstream is a path alone; write unix:///path")
-	}
-	return checkSocket(u.Path)
-}
-
-// hasTail reports whether a query or fragment, even an empty one, ends u.
-func hasTail(u *url.URL) bool {
-	return u.RawQuery != "" || u.ForceQuery || u.Fragment != ""
-}
-
-// checkHost accepts host or host:port, as it stands in a URL.
-func checkHost(text string) error {
-	addr := text
-	if u := (url.URL{Host: text}); u.Port() == "" {
-		addr += ":1"
-	}
-	if strings.HasPrefix(addr, ":") || checkHostPort(addr, 1) != nil {
-		return fmt.Errorf("%s is not host or host:port", show(text))
-	}
-	return nil
 }
 
 // addresses checks that nothing of ours is in the way of anything else of ours.

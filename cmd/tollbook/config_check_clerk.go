@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"tollbook/proxy/clerk"
 )
@@ -156,6 +157,9 @@ func checkParty(party string) error {
 	origin := u.Scheme + "://" + strings.ToLower(u.Host)
 	if port, ok := defaultPorts[u.Scheme]; ok {
 		origin = strings.TrimSuffix(origin, ":"+port)
+	}
+	if strings.ContainsFunc(origin, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return fmt.Errorf("%s is not how an origin is sent; write its name in ASCII, xn--…", show(party))
 	}
 	if party != origin {
 		return fmt.Errorf("%s is not how an origin is sent; write %s", show(party), origin)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,18 +24,35 @@ var (
 	fieldName  = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 )
 
-// takenHeaders are folded names that no header of ours may have: hop-by-hop ones
-// (RFC 9110, section 7.6.1), which never arrive, those that say what a request is
-// and who sent it, and those we send ourselves.
+// takenHeaders are names that no header of ours may have, nor an alias of them:
+// hop-by-hop ones (RFC 9110, section 7.6.1), which never arrive, those that say
+// what a request is and who sent it, and those we send ourselves.
 var takenHeaders = []string{
-	"connection", "proxyconnection", "keepalive", "proxyauthenticate", "proxyauthorization",
-	"te", "trailer", "transferencoding", "upgrade",
-	"host", "authorization", "cookie", "setcookie", "expect", "forwarded",
-	"xrequestid", "xactorid", "xchangereason",
+	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	"TE", "Trailer", "Transfer-Encoding", "Upgrade",
+	"Host", "Authorization", "Cookie", "Set-Cookie", "Expect", "Forwarded",
+	"X-Request-ID", "X-Actor-ID", "X-Change-Reason",
 }
 
-// takenPrefixes begin more folded names of the same sort.
-var takenPrefixes = []string{"content", "xforwarded"}
+// takenPrefixes begin more names of the same sort.
+var takenPrefixes = []string{"Content-", "X-Forwarded-"}
+
+// takenAlias is the taken name that some server could take name for, "" if there
+// is none.
+func takenAlias(name string) string {
+	folded := fold(name)
+	for _, taken := range takenHeaders {
+		if fold(taken) == folded {
+			return taken
+		}
+	}
+	for _, prefix := range takenPrefixes {
+		if strings.HasPrefix(folded, fold(prefix)) {
+			return prefix + "*"
+		}
+	}
+	return ""
+}
 
 // takenEvents are event types that the trail itself gives.
 var takenEvents = []string{"auth_failure", "system", "request"}
@@ -72,14 +90,42 @@ func (c checker) headers() {
 	}
 }
 
-func checkHeader(name string) error {
-	folded := fold(name)
-	isPrefix := func(p string) bool { return strings.HasPrefix(folded, p) }
+// allowHeaders checks names that are refused unless they are allowed.
+func (c checker) allowHeaders() {
+	cfg := c.cfg
+	ours := map[string]string{fold(cfg.UserIDHeader): c.name(&cfg.UserIDHeader)}
+	for _, h := range cfg.ClaimHeaders {
+		ours[fold(h.Header)] = h.Header
+	}
+	for _, name := range cfg.AllowHeaders {
+		err := checkAllowed(name, c.of(&cfg.AllowHeaders).example)
+		if other := cmp.Or(ours[fold(name)], takenAlias(name)); err == nil && other != "" {
+			err = fmt.Errorf("header %q is an alias of %s, so clients could send that; remove it",
+				name, other)
+		}
+		c.refuse(&cfg.AllowHeaders, err)
+	}
+}
+
+// checkAllowed accepts a name that would not pass otherwise.
+func checkAllowed(name, example string) error {
 	switch {
-	case !headerName.MatchString(name) || folded == "" || len(name) > maxName:
+	case !httpToken.MatchString(name) || fold(name) == "" || len(name) > maxName:
+		return fmt.Errorf("header %s is not a name that HTTP has, %d characters at most; write e.g. %s",
+			show(name), maxName, example)
+	case headerName.MatchString(name):
+		return fmt.Errorf("header %q has letters, digits and dashes only and passes anyway; remove it",
+			name)
+	}
+	return nil
+}
+
+func checkHeader(name string) error {
+	switch {
+	case !headerName.MatchString(name) || fold(name) == "" || len(name) > maxName:
 		return fmt.Errorf("header %s is not a name of letters, digits and dashes, %d at most; "+
 			"write e.g. X-User-ID", show(name), maxName)
-	case slices.Contains(takenHeaders, folded) || slices.ContainsFunc(takenPrefixes, isPrefix):
+	case takenAlias(name) != "":
 		return fmt.Errorf("header %q has a meaning of its own; write another name, e.g. X-User-ID", name)
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 func TestEveryMistakeHasItsCure(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 104)
-	for _, c := range []struct{ set, want string }{
+	checkMistakes(t, []mistake{
 		// Text of any type.
 		{`TOLLBOOK_LOG_LEVEL="debug"`, "the value stands in quotes, which docker's --env-file keeps; remove them"},
 		{"TOLLBOOK_LOG_LEVEL='debug'", "the value stands in quotes, which docker's --env-file keeps; remove them"},
@@ -105,6 +105,9 @@ func TestEveryMistakeHasItsCure(t *testing.T) {
 		{"TOLLBOOK_AUDIT_EVENTS=a=GET jobs,b=GET /x", `event "a": "GET jobs" is not a pattern (at offset 4: host/path missing /); write e.g. GET /jobs/{job_id}`},
 		{"TOLLBOOK_AUDIT_EVENTS=POST /jobs", `"POST /jobs" is not name=METHOD /path; write e.g. submit=POST /jobs,list=GET /jobs,status=GET /jobs/{job_id},cancel=DELETE /jobs/{job_id}`},
 		{"TOLLBOOK_AUDIT_EVENTS=a=GET /a/{x},b=GET /{y}/b", `"a=GET /a/{x}" and "b=GET /{y}/b" match the same requests, and neither is more specific; change or remove one`},
+		{"TOLLBOOK_AUDIT_MIN_FREE=-1", `"-1" is out of range; write 0 to 1048576GiB`},
+		{"TOLLBOOK_AUDIT_MIN_FREE=9223372036854775807GiB", `"9223372036854775807GiB" is out of range; write 0 to 1048576GiB`},
+		{"TOLLBOOK_AUDIT_MIN_FREE=1GB", `"1GB" is not a size; write a whole number with KiB, MiB or GiB, e.g. 64MiB`},
 		{"TOLLBOOK_AUDIT_RESPONSE_FIELDS=a b", `"a b" is not a name of letters, digits, _ . and -, 64 at most`},
 		{"TOLLBOOK_AUDIT_RESPONSE_FIELDS=a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q", "17 fields are too many; write 16 at most"},
 
@@ -116,9 +119,18 @@ func TestEveryMistakeHasItsCure(t *testing.T) {
 				"If Kubernetes sets it for a Service, give the pod enableServiceLinks: false",
 		},
 		{"TOLLBOOK_UPSTREAM=x", "there is no such setting; did you mean TOLLBOOK_UPSTREAM_URL?"},
-	} {
+	})
+}
+
+// mistake is a setting with its wrong value, and what is said of it.
+type mistake struct{ set, want string }
+
+// checkMistakes sets each beside what is required, and beside more.
+func checkMistakes(t *testing.T, mistakes []mistake, more ...string) {
+	t.Helper()
+	for _, c := range mistakes {
 		name, _, _ := strings.Cut(c.set, "=")
-		got := mistakesIn(t, t.TempDir(), "", with(c.set)...)
+		got := mistakesIn(t, t.TempDir(), "", append(with(more...), c.set)...)
 		if want := []string{name + ": " + c.want}; !slices.Equal(got, want) {
 			t.Errorf("%s:\n got %q\nwant %q", c.set, got, want)
 		}

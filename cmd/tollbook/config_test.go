@@ -111,6 +111,19 @@ func TestTwoSettingsSuffice(t *testing.T) {
 	equal(t, "listen", cfg.ListenAddr, listenAddr{"tcp", ":8080"})
 	equal(t, "admin", cfg.Admin.Addr, "127.0.0.1:9090")
 	equal(t, "claims", cfg.ClaimHeaders, nil)
+	equal(t, "trusted proxies", cfg.TrustedProxies, trustedProxies{})
+	equal(t, "token cookie", cfg.TokenCookie, "")
+	equal(t, "public routes", cfg.PublicRoutes, nil)
+	equal(t, "reason methods", cfg.ReasonMethods, nil)
+	equal(t, "allowed headers", cfg.AllowHeaders, nil)
+	equal(t, "preflights forwarded", cfg.CORS.forwardPreflights(), false)
+	equal(t, "CORS origins", cfg.CORS.Origins, nil)
+	equal(t, "TLS", cfg.TLS, tlsConfig{})
+	equal(t, "limits", cfg.Limits, limitsConfig{
+		MaxHeaderBytes: 64 << 10, MaxInFlight: 1024, MaxStreams: 4096,
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 90 * time.Second,
+		StallTimeout: time.Minute,
+	})
 	equal(t, "fsync", cfg.Audit.fsync(), true)
 	equal(t, "events", cfg.Audit.Events, []event{
 		{"submit", "POST /jobs"},
@@ -315,6 +328,21 @@ func TestWarnings(t *testing.T) {
 			"CLERK_ALLOW_MISSING_AZP=true",
 			"CLERK_ALLOW_MISSING_AZP: has no effect unless CLERK_AUTHORIZED_PARTIES is set",
 		},
+		{"TOLLBOOK_CORS_PREFLIGHT=forward", ""},
+		{"TOLLBOOK_PUBLIC_ROUTES=GET /{$},GET /{a}", ""},
+		{
+			"TOLLBOOK_PUBLIC_ROUTES=GET /",
+			`TOLLBOOK_PUBLIC_ROUTES: "GET /" makes every GET public: nobody has to say who they are`,
+		},
+		{
+			"TOLLBOOK_PUBLIC_ROUTES=POST /{all...}",
+			`TOLLBOOK_PUBLIC_ROUTES: "POST /{all...}" makes every POST public: nobody has to say who they are`,
+		},
+		{"TOLLBOOK_REASON_METHODS=GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS,PROPFIND", ""},
+		{
+			"TOLLBOOK_REASON_METHODS=PACTH",
+			`TOLLBOOK_REASON_METHODS: "PACTH" is an unusual method; did you mean PATCH?`,
+		},
 	} {
 		_, _, warnings, err := loadConfig(with(c.set), t.TempDir(), "")
 		if err != nil {
@@ -414,6 +442,13 @@ func TestDigestFollowsEverySettingButSecrets(t *testing.T) {
 		"TOLLBOOK_CLAIM_HEADERS": "email=X-Mail", "TOLLBOOK_AUDIT_EVENTS": "submit=POST /jobs",
 		"TOLLBOOK_AUDIT_RESPONSE_FIELDS": "job_id", "TOLLBOOK_DETAILED_ERRORS": "false",
 		"TOLLBOOK_LOG_LEVEL": "warn", "TOLLBOOK_AUDIT_MAX_WAIT": "3s", "TOLLBOOK_AUDIT_MIN_FREE": "1GiB",
+		"TOLLBOOK_TRUSTED_PROXIES": "10.0.0.0/8", "TOLLBOOK_PUBLIC_ROUTES": "GET /health",
+		"TOLLBOOK_REASON_METHODS": "PUT", "TOLLBOOK_ALLOW_HEADERS": "X_A",
+		"TOLLBOOK_CORS_PREFLIGHT": "forward", "TOLLBOOK_CORS_ORIGINS": "https://app.example",
+		"TOLLBOOK_MAX_BODY_BYTES": "1", "TOLLBOOK_MAX_HEADER_BYTES": "1MiB",
+		"TOLLBOOK_MAX_IN_FLIGHT": "1", "TOLLBOOK_MAX_STREAMS": "1",
+		"TOLLBOOK_READ_HEADER_TIMEOUT": "1s", "TOLLBOOK_IDLE_TIMEOUT": "1s",
+		"TOLLBOOK_STALL_TIMEOUT": "1s", "TOLLBOOK_STREAM_LIFETIME": "token",
 	} {
 		seen[name] = mustLoad(t, with(name+"="+value)...).digest()
 	}
@@ -422,6 +457,7 @@ func TestDigestFollowsEverySettingButSecrets(t *testing.T) {
 	}
 	for _, same := range []string{
 		"CLERK_SECRET_KEY=" + testSecretKey, "CLERK_LEEWAY=10000ms", "CLERK_API_URL=", "HOME=/",
+		"TOLLBOOK_STREAM_LIFETIME=0s", "TOLLBOOK_MAX_HEADER_BYTES=65536",
 	} {
 		equal(t, same, mustLoad(t, with(same)...).digest(), base)
 	}
@@ -442,7 +478,18 @@ func TestTagsAreComplete(t *testing.T) {
 	equal(t, "number of settings", len(settings), len(params))
 	for i, s := range settings {
 		equal(t, "name", s.name, params[i].Key)
-		if s.field.Type() == reflect.TypeFor[time.Duration]() && bound(s.min) >= bound(s.max) {
+		var ordered bool
+		switch s.field.Interface().(type) {
+		case time.Duration, streamLifetime:
+			ordered = bound(s.min) < bound(s.max)
+		case byteSize:
+			ordered = mustSize(s.min) < mustSize(s.max)
+		case int:
+			ordered = mustAtoi(s.min) < mustAtoi(s.max)
+		default:
+			ordered = s.min+s.max == ""
+		}
+		if !ordered {
 			t.Errorf("%s: bounds %s to %s", s.name, s.min, s.max)
 		}
 		if s.oneOf != nil && !slices.Contains(s.oneOf, s.def) {

@@ -73,7 +73,10 @@ func parsers(current *setting) parserMap {
 	addParser(m, current, parseURL)
 	addParser(m, current, parseListenAddr)
 	addParser(m, current, parseTCPAddr)
+	addParser(m, current, parseInt)
 	addParser(m, current, parseByteSize)
+	addParser(m, current, parseStreamLifetime)
+	addParser(m, current, parseTrustedProxies)
 	addParser(m, current, parseList)
 	addParser(m, current, parseEvents)
 	addParser(m, current, parseClaimHeaders)
@@ -109,23 +112,62 @@ func parseDuration(s setting, text string) (time.Duration, error) {
 	return d, nil
 }
 
+func parseInt(s setting, text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, fmt.Errorf("%s is not a whole number; write e.g. %s", show(text), s.example)
+	}
+	// Beyond int is beyond the bounds too, and Atoi returns the nearest.
+	if least, most := mustAtoi(s.min), mustAtoi(s.max); n < least || n > most {
+		return 0, fmt.Errorf("%s is out of range; write %d to %d", show(text), least, most)
+	}
+	return n, nil
+}
+
+// mustAtoi parses a bound from a tag.
+func mustAtoi(tag string) int {
+	n, err := strconv.Atoi(tag)
+	if err != nil {
+		panic("config: a number has no bounds: " + err.Error())
+	}
+	return n
+}
+
 func parseByteSize(s setting, text string) (byteSize, error) {
+	size, err := readSize(text)
+	if err != nil {
+		return 0, fmt.Errorf("%s is not a size; write a whole number with KiB, MiB or GiB, e.g. %s",
+			show(text), s.example)
+	}
+	if least, most := mustSize(s.min), mustSize(s.max); size < least || size > most {
+		return 0, fmt.Errorf("%s is out of range; write %s to %s", show(text), least, most)
+	}
+	return size, nil
+}
+
+// readSize reads a size in any unit; one beyond maxByteSize, which no setting
+// takes, comes back as one more than that.
+func readSize(text string) (byteSize, error) {
 	for _, u := range sizeUnits {
 		digits, ok := strings.CutSuffix(text, u.suffix)
 		if !ok {
 			continue
 		}
 		n, err := strconv.ParseInt(digits, 10, 64)
-		switch {
-		case err != nil:
-			continue
-		case n < 0 || n > maxByteSize/u.bytes:
-			return 0, fmt.Errorf("%s is out of range; write 0 to %s", show(text), byteSize(maxByteSize))
+		if err == nil {
+			return byteSize(min(n, maxByteSize/u.bytes+1) * u.bytes), nil
 		}
-		return byteSize(n * u.bytes), nil
 	}
-	return 0, fmt.Errorf("%s is not a size; write a whole number with KiB, MiB or GiB, e.g. %s", show(text),
-		s.example)
+	return 0, errors.New("no size")
+}
+
+// mustSize parses a bound from a tag.
+func mustSize(tag string) byteSize {
+	size, err := readSize(tag)
+	if err != nil {
+		panic("config: a size has no bounds: " + err.Error())
+	}
+	return size
 }
 
 // bound parses a bound from a tag.
