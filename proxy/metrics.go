@@ -146,7 +146,7 @@ func (m *Metrics) Unparsed() {
 }
 
 // Refused counts a request that was answered by us alone, or whose reply we took
-// back. A reason that is none of design's is a bug, counted as other.
+// back. A reason that is not in the list is a bug, counted as other.
 func (m *Metrics) Refused(reason string) {
 	if m != nil {
 		m.refusals.inc(reason)
