@@ -26,7 +26,7 @@ type Config struct {
 	// MaxWait is the longest that a record is waited for; 0 means 2 s.
 	MaxWait time.Duration
 	// MinFree is how many bytes must be free in the folder's file system for
-	// new requests to be recorded; 0 means that it is not asked.
+	// new requests to be recorded; 0 means that none need be.
 	MinFree int64
 	// SigningKey signs the checkpoints. The zero key stands for one that is made
 	// with the log and kept in its folder.
@@ -42,6 +42,11 @@ type Config struct {
 	// elsewhere are what the trail can later be held against. It must not call
 	// the Log. May be nil.
 	OnCheckpoint func(note string)
+	// OnCommit is called by the writer after each group commit that was good,
+	// when those who wait for its records were told; the first calls come from
+	// within Open. It must not call the Log nor block: the next commit waits for
+	// it. May be nil.
+	OnCommit func(Commit)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 

@@ -46,6 +46,7 @@ type Log struct {
 	cosigner    note.Signer
 	cosignerKey string
 	low         error // why no new request is taken though all can be written
+	free        int64 // bytes in the file system when it was asked last; -1 unknown
 	closing     bool
 	head        Head // of the last durable line
 

@@ -110,12 +110,10 @@ func (l *Log) busy() {
 // lookForRoom finds out whether so little room is left that new requests must be
 // refused: what they have begun must still be closed.
 func (l *Log) lookForRoom() {
-	if l.MinFree <= 0 {
-		return
-	}
 	free, err := l.freeBytes(l.dir)
 	var low error
 	switch {
+	case l.MinFree <= 0:
 	case err != nil:
 		low = fmt.Errorf("asking for free space: %w", err)
 	case free < l.MinFree:
@@ -124,7 +122,10 @@ func (l *Log) lookForRoom() {
 	}
 	l.mu.Lock()
 	before := l.stateOf()
-	l.low = low
+	l.low, l.free = low, free
+	if err != nil {
+		l.free = -1
+	}
 	after := l.stateOf()
 	l.mu.Unlock()
 	l.tellState(before, after)
@@ -154,6 +155,7 @@ func (l *Log) resume(fault error) {
 		batch = nil // the fault is told once, when it is over
 	}
 	l.settle(batch, err)
+	l.tellCommit()
 }
 
 // finish writes what is still to be written, the `stop` record, and the last

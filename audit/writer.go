@@ -21,7 +21,8 @@ type writer struct {
 	open     map[int64]struct{} // seqs of the requests that are not closed
 	buf      []byte
 	batch    []*entry
-	next     tree // the tree with the lines of buf
+	next     tree   // the tree with the lines of buf
+	made     Commit // what became of the batch that was written last
 
 	wall  time.Time     // when the clock was read last
 	mono  time.Duration // the same on the clock that is never set
@@ -69,10 +70,13 @@ func (l *Log) commit(batch []*entry) {
 	now := l.Now()
 	batch = l.withClockStep(batch, now)
 	l.settle(batch, l.write(batch, now))
+	l.tellCommit()
 }
 
 func (l *Log) write(batch []*entry, now time.Time) error {
 	w := &l.writer
+	w.made = Commit{}
+	start, before := time.Now(), w.head.Seq
 	if err := l.advance(now); err != nil {
 		return err
 	}
@@ -106,6 +110,7 @@ func (l *Log) write(batch []*entry, now time.Time) error {
 	w.head = b.head
 	w.tree, w.next = *b.tree, w.tree
 	w.track(batch)
+	w.made = Commit{Records: int(w.head.Seq - before), Duration: time.Since(start)}
 	return nil
 }
 

@@ -26,7 +26,8 @@ const (
 func (s *sidecar) serve(ctx context.Context) error {
 	traffic := proxy.NewServer(s.handler, proxy.ServerConfig{})
 	operator := &http.Server{
-		Handler: admin.Handler(s.checks()...), ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
+		Handler:     admin.Handler(s.scrape(), s.checks()...),
+		ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
 		MaxHeaderBytes: adminHeaderBytes, ErrorLog: zap.NewStdLog(s.log.Named("admin")),
 	}
 	broken := make(chan error, 2)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"tollbook/audit"
@@ -30,6 +31,8 @@ type sidecar struct {
 	handler   *proxy.Handler
 	traffic   net.Listener
 	admin     net.Listener
+	registry  *prometheus.Registry // what /metrics shows: all below is registered with it
+	metrics   *proxy.Metrics
 	draining  atomic.Bool
 	keysMu    sync.Mutex     // held while the trail opens: no change of keys is missed
 	closers   []func() error // in the order of opening
@@ -42,7 +45,7 @@ type sidecar struct {
 func openSidecar(ctx context.Context, cfg config, log, anchor *zap.Logger) (s *sidecar, err error) {
 	s = &sidecar{cfg: cfg, log: log, anchor: anchor}
 	parts := []func(context.Context) error{
-		s.openListeners, s.openKeys, s.openTrail, s.openHandler,
+		s.openMetrics, s.openListeners, s.openKeys, s.openTrail, s.openHandler,
 	}
 	for _, open := range parts {
 		if err := open(ctx); err != nil {
@@ -106,6 +109,7 @@ func (s *sidecar) openKeys(ctx context.Context) (err error) {
 		return err
 	}
 	s.closing(s.verifier.Close)
+	s.registry.MustRegister(keyMetrics{s.verifier})
 	return nil
 }
 
@@ -128,7 +132,8 @@ func (s *sidecar) openTrail(context.Context) (err error) {
 	s.closing(s.news.close)
 	cfg := audit.Config{
 		Dir: s.cfg.Audit.Dir, SigningKey: key, OnState: s.news.state, OnCheckpoint: s.news.checkpoint,
-		MaxWait: s.cfg.Audit.MaxWait, MinFree: int64(s.cfg.Audit.MinFree),
+		OnCommit: countCommits(s.registry),
+		MaxWait:  s.cfg.Audit.MaxWait, MinFree: int64(s.cfg.Audit.MinFree),
 		Start: audit.Object{
 			{Name: "keys", Value: keyList(s.verifier.Keys())},
 			{Name: "settings_sha256", Value: audit.String(s.cfg.digest())},
@@ -141,6 +146,7 @@ func (s *sidecar) openTrail(context.Context) (err error) {
 	if s.trail, err = audit.Open(cfg); err != nil {
 		return err
 	}
+	s.registry.MustRegister(trailMetrics{s.trail})
 	s.closing(func() error { // nothing about keys may come after the last record
 		err := errors.Join(s.verifier.Close(), s.trail.Close())
 		if s.trailReported {

@@ -1,8 +1,9 @@
-// Package admin is the operator's listener: whether the process lives, and
-// whether it can do its work.
+// Package admin is the operator's listener: whether the process lives,
+// whether it can do its work, and what it has done.
 //
-//	GET /livez   200 while the process serves
-//	GET /readyz  200 if every check is good, else 503; JSON naming what is wrong
+//	GET /livez    200 while the process serves
+//	GET /readyz   200 if every check is good, else 503; JSON naming what is wrong
+//	GET /metrics  what Prometheus scrapes
 //
 // It never answers on the traffic port, and needs no token: bind it where only
 // operators reach it.
@@ -29,8 +30,10 @@ type Status struct {
 	Checks map[string]string `json:"checks"`
 }
 
-// Handler returns the listener's handler. It is safe for concurrent use.
-func Handler(checks ...Check) http.Handler {
+// Handler returns the listener's handler, which answers nothing else. metrics
+// answers /metrics and must be safe for concurrent use, as the Handler is; nil
+// means that there is no such path.
+func Handler(metrics http.Handler, checks ...Check) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]bool{"live": true})
@@ -43,6 +46,12 @@ func Handler(checks ...Check) http.Handler {
 		}
 		writeJSON(w, code, s)
 	})
+	if metrics != nil {
+		mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "no-store")
+			metrics.ServeHTTP(w, r)
+		})
+	}
 	return mux
 }
 

@@ -10,10 +10,15 @@ import (
 	"tollbook/proxy/admin"
 )
 
+// scraped answers /metrics.
+var scraped = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	_, _ = io.WriteString(w, "up 1\n")
+})
+
 // ask sends a request to a handler on a real listener and returns status and body.
 func ask(t *testing.T, method, path string, checks ...admin.Check) (status int, body string) {
 	t.Helper()
-	server := httptest.NewServer(admin.Handler(checks...))
+	server := httptest.NewServer(admin.Handler(scraped, checks...))
 	t.Cleanup(server.Close)
 	r, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, nil)
 	if err != nil {
@@ -55,6 +60,11 @@ func TestHealthTellsWhatIsWrong(t *testing.T) {
 		"order is the same": {"GET", "/readyz", []admin.Check{trail, keys}, 503, `{"ready":false,"checks":{"keys":"no keys yet","trail":"ok"}}` + "\n"},
 		"HEAD":              {"HEAD", "/readyz", []admin.Check{keys}, 503, ""},
 		"POST":              {"POST", "/readyz", nil, 405, ""},
+		"metrics":           {"GET", "/metrics", []admin.Check{keys}, 200, "up 1\n"},
+		"metrics, HEAD":     {"HEAD", "/metrics", nil, 200, ""},
+		"metrics, POST":     {"POST", "/metrics", nil, 405, ""},
+		"metrics, DELETE":   {"DELETE", "/metrics", nil, 405, ""},
+		"metrics, below":    {"GET", "/metrics/", nil, 404, ""},
 		"root":              {"GET", "/", nil, 404, ""},
 		"below":             {"GET", "/livez/x", nil, 404, ""},
 		"traffic":           {"GET", "/jobs", nil, 404, ""},
@@ -67,5 +77,14 @@ func TestHealthTellsWhatIsWrong(t *testing.T) {
 				t.Errorf("got %d %q, want %d %q", status, body, test.status, test.body)
 			}
 		})
+	}
+}
+
+func TestWithoutMetricsThereIsNoSuchPath(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	admin.Handler(nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	if w.Code != http.StatusNotFound {
+		t.Errorf("got %d, want 404", w.Code)
 	}
 }

@@ -27,6 +27,19 @@ const (
 	reasonKeysUnavailable       = "keys_unavailable"        // ErrKeysUnavailable
 )
 
+// Reasons returns all of them, and "keys_unavailable": what [Reason] can return for
+// an error of this package.
+func Reasons() []string {
+	return []string{
+		ReasonTokenMissing, ReasonTokenMalformed, ReasonTokenTooLarge, ReasonTokenHeaderInvalid,
+		ReasonTokenAlgUnsupported, ReasonTokenKeyUnknown, ReasonTokenSignatureInvalid,
+		ReasonTokenIssuerInvalid, ReasonTokenKindRefused, ReasonTokenExpired,
+		ReasonTokenNotYetValid, ReasonTokenSubjectMissing, ReasonTokenSessionMissing,
+		ReasonTokenPending, ReasonTokenAZPMissing, ReasonTokenAZPInvalid, ReasonTokenClaimInvalid,
+		reasonKeysUnavailable,
+	}
+}
+
 // What clients read. They match on these words.
 const (
 	validationFailed     = "Token validation failed: "

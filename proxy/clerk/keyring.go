@@ -32,6 +32,7 @@ type keyring struct {
 
 	mu         sync.Mutex
 	failure    error     // of the newest fetch; nil when it was good
+	good, bad  int64     // fetches
 	lastForced time.Time // when the newest forced refresh was asked for
 	flight     *flight   // the refresh asked for or under way
 	closed     bool

@@ -88,8 +88,10 @@ func (r *keyring) load(ctx context.Context) (KeysEvent, bool) {
 	recovered := r.failure != nil && err == nil
 	r.failure = err
 	if err != nil {
+		r.bad++
 		return KeysEvent{Err: err}, true
 	}
+	r.good++
 	old := r.held.Load()
 	event := KeysEvent{Added: set.infos()}
 	if old != nil {
