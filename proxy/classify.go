@@ -9,17 +9,6 @@ import (
 	"unicode/utf8"
 )
 
-// A RouteClass says who may use a route.
-type RouteClass int
-
-// The classes of routes.
-const (
-	RouteNone      RouteClass = iota // refused before that was asked
-	RouteProtected                   // verified users
-	RoutePublic                      // everybody: Config.PublicRoutes
-	RoutePreflight                   // browsers that ask what CORS allows
-)
-
 // classify decides whether a request needs a user. All that is not public
 // beyond doubt is protected.
 func (h *Handler) classify(r *http.Request) RouteClass {

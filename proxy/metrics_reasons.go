@@ -13,7 +13,8 @@ import (
 var refusalReasons = slices.Concat(clerk.Reasons(), []string{
 	"preflight_denied", "impersonation_denied", "request_invalid", "method_not_allowed",
 	"body_malformed", "body_too_large", "reason_required", "overloaded", "draining",
-	"audit_unavailable", "audit_outcome_unrecorded", "client_aborted", "internal_error",
+	"origin_refused", "body_stalled", "audit_unavailable", "audit_outcome_unrecorded",
+	"client_aborted", "internal_error",
 })
 
 // failureReasons are those of the upstream's failures.

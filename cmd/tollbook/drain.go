@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"tollbook/proxy"
 	"tollbook/proxy/admin"
 )
 
@@ -24,14 +23,13 @@ const (
 // serve serves on both listeners until ctx ends, the trail fails for good or a
 // listener breaks, and then drains. Only the last two are errors.
 func (s *sidecar) serve(ctx context.Context) error {
-	traffic := proxy.NewServer(s.handler, proxy.ServerConfig{})
 	operator := &http.Server{
 		Handler:     admin.Handler(s.scrape(), s.checks()...),
 		ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
 		MaxHeaderBytes: adminHeaderBytes, ErrorLog: zap.NewStdLog(s.log.Named("admin")),
 	}
 	broken := make(chan error, 2)
-	go func() { broken <- traffic.Serve(s.traffic) }()
+	go func() { broken <- s.server.Serve(s.traffic) }()
 	go func() { broken <- operator.Serve(s.admin) }()
 	cause := s.watch(ctx, broken)
 	s.draining.Store(true)
@@ -39,7 +37,7 @@ func (s *sidecar) serve(ctx context.Context) error {
 	if cause == nil {
 		cause = s.delay(broken)
 	}
-	err := s.drain(traffic)
+	err := s.drain()
 	return errors.Join(cause, err, operator.Close())
 }
 
@@ -68,10 +66,10 @@ func (s *sidecar) delay(broken <-chan error) error {
 
 // drain lets the requests in flight finish for as long as DrainTimeout, and cuts
 // the others.
-func (s *sidecar) drain(traffic *proxy.Server) error {
+func (s *sidecar) drain() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
 	defer cancel()
-	err := errors.Join(traffic.Shutdown(ctx), s.handler.Wait(ctx))
+	err := errors.Join(s.server.Shutdown(ctx), s.handler.Wait(ctx))
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
@@ -82,5 +80,5 @@ func (s *sidecar) drain(traffic *proxy.Server) error {
 	if err := s.handler.Wait(grace); err != nil {
 		s.log.Error("drain: requests that don't end", zap.Error(err))
 	}
-	return traffic.Close()
+	return s.server.Close()
 }

@@ -31,6 +31,7 @@ type sidecar struct {
 	handler   *proxy.Handler
 	traffic   net.Listener
 	admin     net.Listener
+	server    *proxy.Server        // of traffic
 	registry  *prometheus.Registry // what /metrics shows: all below is registered with it
 	metrics   *proxy.Metrics
 	draining  atomic.Bool
@@ -155,45 +156,6 @@ func (s *sidecar) openTrail(context.Context) (err error) {
 		return err
 	})
 	return nil
-}
-
-func (s *sidecar) openHandler(context.Context) error {
-	transport, target, err := proxy.NewTransport(proxy.TransportConfig{
-		Upstream: s.cfg.Upstream.URL, DialTimeout: s.cfg.Upstream.DialTimeout,
-		HeaderTimeout: s.cfg.Upstream.HeaderTimeout,
-	})
-	if err != nil {
-		return err
-	}
-	s.transport = transport
-	s.closing(func() error { transport.CloseIdleConnections(); return nil })
-	s.handler, err = proxy.New(proxy.Config{
-		Upstream: target, UpstreamHost: s.cfg.Upstream.Host, Transport: transport,
-		Verifier: s.verifier, Trail: s.trail,
-		Events: events(s.cfg.Audit.Events), ResponseFields: s.cfg.Audit.ResponseFields,
-		UserIDHeader: s.cfg.UserIDHeader, ClaimHeaders: claimHeaders(s.cfg.ClaimHeaders),
-		ForwardAuthorization: s.cfg.ForwardAuthorization,
-		DenyImpersonation:    s.cfg.Clerk.denyImpersonation(),
-		HideReasons:          !s.cfg.DetailedErrors,
-		Log:                  s.log.Named("proxy"),
-	})
-	return err
-}
-
-func events(list []event) []proxy.Event {
-	out := make([]proxy.Event, len(list))
-	for i, e := range list {
-		out[i] = proxy.Event(e)
-	}
-	return out
-}
-
-func claimHeaders(list []claimHeader) []proxy.ClaimHeader {
-	out := make([]proxy.ClaimHeader, len(list))
-	for i, c := range list {
-		out[i] = proxy.ClaimHeader(c)
-	}
-	return out
 }
 
 // checks are what /readyz looks at.
