@@ -9,6 +9,7 @@ import (
 
 // An arrival is what is believed of the way that a request took to us.
 type arrival struct {
+	trusted bool // the peer is a proxy of ours
 	client string // IP address of the client; "" if it is not known
 	chain  string // X-Forwarded-For for the upstream; "" for none
 	host   string // X-Forwarded-Host, likewise
@@ -26,6 +27,7 @@ func (h *Handler) arrivalOf(r *http.Request) arrival {
 	if !h.trusts(peer) {
 		return a
 	}
+	a.trusted = true
 	a.walk(h, strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ","))
 	if proto := only(r.Header["X-Forwarded-Proto"]); strings.EqualFold(proto, "http") ||
 		strings.EqualFold(proto, "https") {
@@ -105,8 +107,16 @@ func validHost(text string) bool {
 	}) < 0
 }
 
-// setForwarded tells the upstream how the request came.
+// setForwarded tells the upstream how the request came. What others than our
+// proxies say of it is removed.
 func (a *arrival) setForwarded(header http.Header) {
+	if !a.trusted {
+		for name := range header {
+			if hasPrefixFold(name, "X-Forwarded-") {
+				delete(header, name)
+			}
+		}
+	}
 	setNonEmpty(header, "X-Forwarded-For", a.chain)
 	setNonEmpty(header, "X-Forwarded-Host", a.host)
 	setNonEmpty(header, "X-Forwarded-Proto", a.proto)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,7 +99,7 @@ func connState(c net.Conn, state http.ConnState) {
 // Serve serves the listener's connections until Shutdown or Close, and then
 // returns [http.ErrServerClosed]. It closes the listener.
 func (s *Server) Serve(l net.Listener) error {
-	own := &listener{l, s}
+	own := &listener{Listener: l, server: s}
 	s.mu.Lock()
 	s.listeners = append(s.listeners, own)
 	s.mu.Unlock()
@@ -116,11 +117,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.handler.Drain()
 	s.closing.Store(true)
 	s.mu.Lock()
-	for _, l := range s.listeners {
-		_ = l.Close() // Serve says what it ended with
-	}
+	listeners := s.listeners
 	s.mu.Unlock()
-	err := poll(ctx, func() bool { return s.rest(time.Now()) == 0 })
+	for _, l := range listeners {
+		l.lastCall()
+	}
+	err := poll(ctx, func() bool {
+		return !slices.ContainsFunc(listeners, (*listener).isOpen) && s.rest(time.Now()) == 0
+	})
 	return errors.Join(err, s.http.Shutdown(ctx))
 }
 
@@ -152,40 +156,6 @@ func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
-}
-
-// A listener hands its connections to the server as conns.
-type listener struct {
-	net.Listener
-	server *Server
-}
-
-// Close implements [net.Listener]. It may be closed more than once.
-func (l *listener) Close() error {
-	if err := l.Listener.Close(); !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
-}
-
-// Accept implements [net.Listener].
-func (l *listener) Accept() (net.Conn, error) {
-	s := l.server
-	accepted, err := l.Listener.Accept()
-	if err != nil {
-		if s.closing.Load() {
-			err = http.ErrServerClosed
-		}
-		return nil, err
-	}
-	c := &conn{
-		Conn: accepted, server: s, stall: s.handler.StallTimeout,
-		secure: s.http.TLSConfig != nil, accepted: time.Now(),
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.conns[c] = struct{}{}
-	return c, nil
 }
 
 // Drain makes every reply from now on close its connection, so that clients go
