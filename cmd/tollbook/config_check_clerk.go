@@ -159,7 +159,8 @@ func checkParty(party string) error {
 		origin = strings.TrimSuffix(origin, ":"+port)
 	}
 	if strings.ContainsFunc(origin, func(r rune) bool { return r > unicode.MaxASCII }) {
-		return fmt.Errorf("%s is not how an origin is sent; write its name in ASCII, xn--…", show(party))
+		return fmt.Errorf("%s is not how an origin is sent; write its name in ASCII, xn--…",
+			show(party))
 	}
 	if party != origin {
 		return fmt.Errorf("%s is not how an origin is sent; write %s", show(party), origin)

@@ -67,13 +67,15 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 
 // exampleNeeds is what a line can't do without.
 var exampleNeeds = map[string][]string{
-	"TOLLBOOK_UPSTREAM_CA_FILE":   {"TOLLBOOK_UPSTREAM_URL=https://127.0.0.1"},
-	"TOLLBOOK_UPSTREAM_CERT_FILE": {"TOLLBOOK_UPSTREAM_URL=https://127.0.0.1", "TOLLBOOK_UPSTREAM_KEY_FILE=a"},
-	"TOLLBOOK_UPSTREAM_KEY_FILE":  {"TOLLBOOK_UPSTREAM_URL=https://127.0.0.1", "TOLLBOOK_UPSTREAM_CERT_FILE=a"},
+	"TOLLBOOK_UPSTREAM_CA_FILE":   {httpsUpstream},
+	"TOLLBOOK_UPSTREAM_CERT_FILE": {httpsUpstream, "TOLLBOOK_UPSTREAM_KEY_FILE=a"},
+	"TOLLBOOK_UPSTREAM_KEY_FILE":  {httpsUpstream, "TOLLBOOK_UPSTREAM_CERT_FILE=a"},
 	"TOLLBOOK_TLS_CERT_FILE":      {"TOLLBOOK_TLS_KEY_FILE=a"},
 	"TOLLBOOK_TLS_KEY_FILE":       {"TOLLBOOK_TLS_CERT_FILE=a"},
 	"TOLLBOOK_TOKEN_COOKIE":       {"CLERK_AUTHORIZED_PARTIES=https://app.example.com"},
 }
+
+const httpsUpstream = "TOLLBOOK_UPSTREAM_URL=https://127.0.0.1"
 
 // TestExampleLoads loads the file as it stands, and with each line that is
 // commented out, beside what that needs. The files of secrets are not there.

@@ -14,7 +14,7 @@ import (
 // setting is one variable, as the tags of its field describe it.
 type setting struct {
 	name, def, example string
-	min, max           string        // "" unless field is a time.Duration
+	min, max           string        // "" where there is no order
 	oneOf              []string      // nil: any value
 	field              reflect.Value // addressable
 }

@@ -176,12 +176,13 @@ func TestTrustedProxiesAreTakenAndPrintAsSet(t *testing.T) {
 		listen, set, printed string
 		want                 trustedProxies
 	}{
-		{"", "10.0.0.0/8, 192.0.2.7,fd00::/8,::1/128", "10.0.0.0/8,192.0.2.7,fd00::/8,::1", trustedProxies{
-			Prefixes: []netip.Prefix{
+		{
+			"", "10.0.0.0/8, 192.0.2.7,fd00::/8,::1/128", "10.0.0.0/8,192.0.2.7,fd00::/8,::1",
+			trustedProxies{Prefixes: []netip.Prefix{
 				netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"),
 				netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("::1/128"),
-			},
-		}},
+			}},
+		},
 		{socket, "unix", "unix", trustedProxies{Unix: true}},
 		{socket, "unix,10.0.0.0/8", "10.0.0.0/8,unix", trustedProxies{
 			Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Unix: true,
@@ -195,9 +196,11 @@ func TestTrustedProxiesAreTakenAndPrintAsSet(t *testing.T) {
 		equal(t, c.set, cfg.TrustedProxies, c.want)
 		equal(t, c.set+" printed", cfg.TrustedProxies.String(), c.printed)
 	}
-	_, _, warnings, err := loadConfig(with(socket, "TOLLBOOK_TRUSTED_PROXIES=10.0.0.7"), t.TempDir(), "")
-	equal(t, "addresses behind a socket", fmt.Sprint(err, warnings), "<nil> [TOLLBOOK_TRUSTED_PROXIES: "+
-		"has no effect: whoever connects to a Unix socket has no address; add unix to trust them]")
+	_, _, warnings, err := loadConfig(
+		with(socket, "TOLLBOOK_TRUSTED_PROXIES=10.0.0.7"), t.TempDir(), "")
+	equal(t, "addresses behind a socket", fmt.Sprint(err, warnings), "<nil> ["+
+		"TOLLBOOK_TRUSTED_PROXIES: has no effect: whoever connects to a Unix socket "+
+		"has no address; add unix to trust them]")
 }
 
 func TestStreamLifetimesPrintAsSet(t *testing.T) {
@@ -214,7 +217,9 @@ func TestStreamLifetimesPrintAsSet(t *testing.T) {
 // TestFilesOfKeysHaveNoTwin: names that end in _FILE are settings like others.
 func TestFilesOfKeysHaveNoTwin(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"TOLLBOOK_TLS_KEY", "TOLLBOOK_UPSTREAM_KEY", "TOLLBOOK_TLS_KEY_FILE_FILE"} {
+	for _, name := range []string{
+		"TOLLBOOK_TLS_KEY", "TOLLBOOK_UPSTREAM_KEY", "TOLLBOOK_TLS_KEY_FILE_FILE",
+	} {
 		got := mistakesIn(t, t.TempDir(), "", with(name+"=a")...)
 		if len(got) != 1 || !strings.Contains(got[0], "there is no such setting") {
 			t.Errorf("%s: got %q, want no such setting", name, got)
@@ -225,7 +230,7 @@ func TestFilesOfKeysHaveNoTwin(t *testing.T) {
 // TestDigestFollowsSettingsThatNeedOthers is for those that can't be set alone.
 func TestDigestFollowsSettingsThatNeedOthers(t *testing.T) {
 	t.Parallel()
-	others := with("TOLLBOOK_UPSTREAM_URL=https://127.0.0.1", "CLERK_AUTHORIZED_PARTIES=https://a.example",
+	others := with(httpsUpstream, "CLERK_AUTHORIZED_PARTIES=https://a.example",
 		"TOLLBOOK_UPSTREAM_CERT_FILE=a", "TOLLBOOK_UPSTREAM_KEY_FILE=a",
 		"TOLLBOOK_TLS_CERT_FILE=a", "TOLLBOOK_TLS_KEY_FILE=a")
 	seen := map[string]string{mustLoad(t, others...).digest(): "nothing"}

@@ -145,8 +145,8 @@ func parseByteSize(s setting, text string) (byteSize, error) {
 	return size, nil
 }
 
-// readSize reads a size in any unit; one beyond maxByteSize, which no setting
-// takes, comes back as one more than that.
+// readSize reads a size in any unit. One that no setting takes, below 0 or beyond
+// maxByteSize, comes back as a nearer one, so that it does not overflow.
 func readSize(text string) (byteSize, error) {
 	for _, u := range sizeUnits {
 		digits, ok := strings.CutSuffix(text, u.suffix)
@@ -155,7 +155,7 @@ func readSize(text string) (byteSize, error) {
 		}
 		n, err := strconv.ParseInt(digits, 10, 64)
 		if err == nil {
-			return byteSize(min(n, maxByteSize/u.bytes+1) * u.bytes), nil
+			return byteSize(max(-1, min(n, maxByteSize/u.bytes+1)) * u.bytes), nil
 		}
 	}
 	return 0, errors.New("no size")
