@@ -107,16 +107,8 @@ func validHost(text string) bool {
 	}) < 0
 }
 
-// setForwarded tells the upstream how the request came. What others than our
-// proxies say of it is removed.
+// setForwarded tells the upstream how the request came.
 func (a *arrival) setForwarded(header http.Header) {
-	if !a.trusted {
-		for name := range header {
-			if hasPrefixFold(name, "X-Forwarded-") {
-				delete(header, name)
-			}
-		}
-	}
 	setNonEmpty(header, "X-Forwarded-For", a.chain)
 	setNonEmpty(header, "X-Forwarded-Host", a.host)
 	setNonEmpty(header, "X-Forwarded-Proto", a.proto)

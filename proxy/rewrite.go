@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httputil"
 	"net/textproto"
@@ -61,15 +62,20 @@ func fold(dst []byte, name string) []byte {
 	return dst
 }
 
-// strip removes every header that is ours, under any of its spellings.
-func (p *headerPolicy) strip(header http.Header) {
+// strip removes every header that is ours, under any of its spellings, and unless
+// a proxy of ours sent the request, what it tells of its way.
+func (p *headerPolicy) strip(header http.Header, trusted bool) {
 	var buf [64]byte
 	for name := range header {
-		if p.ours[string(fold(buf[:0], name))] {
+		folded := fold(buf[:0], name)
+		if p.ours[string(folded)] || !trusted && bytes.HasPrefix(folded, foldedForwarded) {
 			delete(header, name)
 		}
 	}
 }
+
+// foldedForwarded begins the folded names of X-Forwarded-For and its kin.
+var foldedForwarded = []byte("xforwarded")
 
 // identify sets who asks.
 func (p *headerPolicy) identify(header http.Header, session *clerk.Session) {
@@ -122,7 +128,7 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 		out.Header.Del("Upgrade")
 	}
 	out.Header.Del("Http2-Settings")
-	h.headers.strip(out.Header)
+	h.headers.strip(out.Header, x.arrival.trusted)
 	if x.session == nil {
 		h.headers.anonymize(out.Header)
 	} else {
