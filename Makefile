@@ -10,6 +10,12 @@ COUNT    ?= 10
 # How often the program is killed under load.
 KILLS ?= 1000
 
+# How often an instance is restarted under load.
+RESTARTS ?= 20
+
+# How long each attack lasts, in milliseconds.
+SOAK ?= 20000
+
 .PHONY: help
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -32,6 +38,16 @@ lint: ## vet, lint, and hold go.mod to the imports
 crash: ## kill the program KILLS times under load
 	TOLLBOOK_TEST_KILLS=$(KILLS) TOLLBOOK_TEST_REQUIRE=all \
 		go test -race -count=1 -v -run '^TestKill' ./cmd/tollbook
+
+.PHONY: rolling
+rolling: ## restart two instances in turn, under load, behind a TCP balancer
+	TOLLBOOK_TEST_RESTARTS=$(RESTARTS) TOLLBOOK_TEST_REQUIRE=all \
+		go test -count=1 -v -run '^TestRolling' ./cmd/tollbook
+
+.PHONY: soak
+soak: ## attack the program beside a good load, with nothing else on the machine
+	TOLLBOOK_TEST_SOAK=$(SOAK) TOLLBOOK_TEST_SOAK_SCALE=100 TOLLBOOK_TEST_SOAK_P99=1 \
+		TOLLBOOK_TEST_REQUIRE=all go test -count=1 -v -run '^TestSoak$$' ./cmd/tollbook
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME

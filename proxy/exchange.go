@@ -78,6 +78,7 @@ func (x *exchange) refuse(rep reply) {
 	x.sent = int(x.record.HTTPStatus)
 	x.h.Log.Debug("refused", zap.String("reason", rep.reason), zap.Int("status", rep.status),
 		zap.String("request_id", x.record.RequestID))
+	x.slowDown()
 	x.answer(rep)
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"time"
 
 	"tollbook/audit"
 )
@@ -33,4 +34,26 @@ func Lift(names []string, res http.Response, content []byte) map[string]string {
 		}
 	}
 	return texts
+}
+
+// A Throttle is what slows a flood of refusals down.
+type Throttle struct{ throttle }
+
+// Enter and Leave are as in the product.
+func (t *Throttle) Enter(now time.Time) (time.Duration, bool) { return t.enter(now) }
+func (t *Throttle) Leave()                                    { t.leave() }
+
+// Bounds of a Throttle.
+const (
+	RefusalRate    = refusalRate
+	RefusalBurst   = refusalBurst
+	RefusalWait    = refusalWait
+	RefusalWaiters = refusalWaiters
+)
+
+// Flood makes it as if as many callers waited for their refusals as may.
+func (h *Handler) Flood() {
+	for range refusalBurst + refusalWaiters + 1 {
+		h.unknown.enter(time.Now())
+	}
 }

@@ -9,11 +9,11 @@ import (
 
 // An arrival is what is believed of the way that a request took to us.
 type arrival struct {
-	trusted bool // the peer is a proxy of ours
-	client string // IP address of the client; "" if it is not known
-	chain  string // X-Forwarded-For for the upstream; "" for none
-	host   string // X-Forwarded-Host, likewise
-	proto  string // X-Forwarded-Proto: http or https
+	trusted bool   // the peer is a proxy of ours
+	client  string // IP address of the client; "" if it is not known
+	chain   string // X-Forwarded-For for the upstream; "" for none
+	host    string // X-Forwarded-Host, likewise
+	proto   string // X-Forwarded-Proto: http or https
 }
 
 // arrivalOf reads what the request tells of its way. What a proxy says is

@@ -132,6 +132,7 @@ type Handler struct {
 	running  atomic.Int64 // calls of ServeHTTP
 	requests gauge
 	streams  gauge
+	unknown  throttle // of callers
 	draining atomic.Bool
 }
 

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -53,6 +54,16 @@ func testNumber(t *testing.T, name string, fallback uint64) uint64 {
 		return n
 	}
 	return fallback
+}
+
+// testCount is testNumber for what fits an int.
+func testCount(t *testing.T, name string, fallback uint64) int {
+	t.Helper()
+	n := testNumber(t, name, fallback)
+	if n > math.MaxInt32 {
+		t.Fatalf("%s: %d is too many", name, n)
+	}
+	return int(n)
 }
 
 // killer kills one program after the other over one trail, all on the same

@@ -22,7 +22,7 @@ var errNotReady = errors.New("a backend is not ready")
 // often.
 func TestRollingRestartsLoseNoRequest(t *testing.T) {
 	t.Parallel()
-	restarts := int(testNumber(t, "TOLLBOOK_TEST_RESTARTS", 4))
+	restarts := testCount(t, "TOLLBOOK_TEST_RESTARTS", 4)
 	r := newRollout(t, buildTollbook(t))
 	stop := r.load(t)
 	for i := range restarts {
