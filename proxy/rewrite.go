@@ -160,6 +160,17 @@ func forwardTarget(p *httputil.ProxyRequest) {
 // isWebSocket reports whether the request asks for the one upgrade that is
 // forwarded (RFC 6455 §4.1).
 func isWebSocket(r *http.Request) bool {
-	return r.ProtoMajor == 1 && r.Method == http.MethodGet && r.ContentLength == 0 &&
-		strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket") && r.ProtoMajor == 1 &&
+		r.Method == http.MethodGet && r.ContentLength == 0 && asksToUpgrade(r.Header)
+}
+
+func asksToUpgrade(header http.Header) bool {
+	for _, line := range header["Connection"] {
+		for token := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.Trim(token, " \t"), "upgrade") {
+				return true
+			}
+		}
+	}
+	return false
 }
