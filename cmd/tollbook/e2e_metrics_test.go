@@ -213,8 +213,8 @@ func TestTheREADMEListsTheMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	listed := make(map[string]string)
-	rows := regexp.MustCompile("(?m)^\\| `(tollbook_[a-z_]+)` \\| ([a-z]+) \\|").FindAllSubmatch(readme, -1)
-	for _, row := range rows {
+	row := regexp.MustCompile("(?m)^\\| `(tollbook_[a-z_]+)` \\| ([a-z]+) \\|")
+	for _, row := range row.FindAllSubmatch(readme, -1) {
 		listed[string(row[1])] = string(row[2])
 	}
 	if !maps.Equal(listed, metricTypes) {
