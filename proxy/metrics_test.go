@@ -130,7 +130,8 @@ func TestEveryReasonThatUsersReadOfIsCountedUnderItsName(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	proxy.NewMetrics(reg)
 	there := scrape(t, reg)
-	rows := regexp.MustCompile("(?m)^\\| [45]\\d\\d \\| ((?:`[a-z_]+` ?)+)\\|").FindAllSubmatch(readme, -1)
+	row := regexp.MustCompile("(?m)^\\| [45]\\d\\d \\| ((?:`[a-z_]+` ?)+)\\|")
+	rows := row.FindAllSubmatch(readme, -1)
 	reasons := 0
 	for _, row := range rows {
 		for _, reason := range regexp.MustCompile("[a-z_]+").FindAll(row[1], -1) {

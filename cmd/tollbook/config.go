@@ -93,7 +93,7 @@ type config struct {
 
 // adminConfig is a part of its own because a health check reads nothing else.
 type adminConfig struct {
-	// Addr is where health is served.
+	// Addr is where health and metrics are served.
 	Addr tcpAddr `env:"TOLLBOOK_ADMIN_ADDR" envDefault:"127.0.0.1:9090"`
 }
 

@@ -83,7 +83,8 @@ func TestHealthTellsWhatIsWrong(t *testing.T) {
 func TestWithoutMetricsThereIsNoSuchPath(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
-	admin.Handler(nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
+	admin.Handler(nil).ServeHTTP(w, r)
 	if w.Code != http.StatusNotFound {
 		t.Errorf("got %d, want 404", w.Code)
 	}

@@ -26,8 +26,8 @@ func TestStatsCountFetchesAndTellTheAgeOfTheKeys(t *testing.T) {
 		s.set(keySetOf(t, fresh.JWK()), nil, 0)
 		time.Sleep(time.Minute)
 		after := v.Stats()
-		if after.Fetched.Sub(began) < 11*time.Minute {
-			t.Errorf("got keys fetched %s after the start, want them fetched again", after.Fetched.Sub(began))
+		if by := after.Fetched.Sub(began); by < 11*time.Minute {
+			t.Errorf("got keys fetched %s after the start, want them fetched again", by)
 		}
 		wantStats(t, v, clerk.Stats{
 			Keys: 1, Fetches: 2, Failures: after.Failures, Fetched: after.Fetched,
