@@ -63,7 +63,7 @@ func testCount(t *testing.T, name string, fallback uint64) int {
 	if n > math.MaxInt32 {
 		t.Fatalf("%s: %d is too many", name, n)
 	}
-	return int(n)
+	return int(n) //nolint:gosec // G115: checked
 }
 
 // killer kills one program after the other over one trail, all on the same
