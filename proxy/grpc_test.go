@@ -62,7 +62,7 @@ func say(w http.ResponseWriter, message string) {
 
 // call begins a call with HTTP/2 without TLS. The request is what is written to
 // the pipe, until that is closed.
-func (s *sidecar) call() (<-chan *http.Response, *io.PipeWriter) {
+func (s *sidecar) call() (<-chan answer, *io.PipeWriter) {
 	s.t.Helper()
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
@@ -76,7 +76,7 @@ func (s *sidecar) call() (<-chan *http.Response, *io.PipeWriter) {
 		"Authorization": {"Bearer " + goodToken()}, "Content-Type": {"application/grpc"},
 		"Te": {"trailers"}, "Grpc-Timeout": {"9S"},
 	}
-	replies := make(chan *http.Response, 1)
+	replies := make(chan answer, 1)
 	go func() {
 		res, err := transport.RoundTrip(r)
 		if err != nil {
@@ -85,7 +85,7 @@ func (s *sidecar) call() (<-chan *http.Response, *io.PipeWriter) {
 			return
 		}
 		s.t.Cleanup(func() { _ = res.Body.Close() })
-		replies <- res
+		replies <- answer{res}
 	}()
 	return replies, request
 }
@@ -99,7 +99,7 @@ func sayTo(t testing.TB, w io.Writer, message string) {
 }
 
 // replyOf waits for the reply's head.
-func replyOf(t testing.TB, replies <-chan *http.Response) *http.Response {
+func replyOf(t testing.TB, replies <-chan answer) answer {
 	t.Helper()
 	select {
 	case res, ok := <-replies:
@@ -109,12 +109,12 @@ func replyOf(t testing.TB, replies <-chan *http.Response) *http.Response {
 		return res
 	case <-time.After(patience):
 		t.Fatalf("no reply in %s", patience)
-		return nil
+		return answer{}
 	}
 }
 
 // wantOK reads the end of a call that went well.
-func wantOK(t testing.TB, res *http.Response) {
+func wantOK(t testing.TB, res answer) {
 	t.Helper()
 	if rest := readAll(t, res.Body); rest != "" {
 		t.Errorf("got %q behind the messages", rest)
@@ -275,7 +275,7 @@ func TestTheOutcomeOfACallWaitsForItsRecord(t *testing.T) {
 
 func TestACallWithoutARecordHasNoOutcome(t *testing.T) {
 	t.Parallel()
-	s := startSeen(t, setup{}, func(self func() *sidecar) string {
+	s := startSeen(t, setup{timeout: patience}, func(self func() *sidecar) string {
 		return grpcUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 			say(w, "one")
 			_, _ = readFrame(r.Body)
