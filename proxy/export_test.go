@@ -53,7 +53,8 @@ const (
 
 // Flood makes it as if as many callers waited for their refusals as may.
 func (h *Handler) Flood() {
-	for range refusalBurst + refusalWaiters + 1 {
-		h.unknown.enter(time.Now())
-	}
+	h.unknown.mu.Lock()
+	defer h.unknown.mu.Unlock()
+	h.unknown.waiting = refusalWaiters
+	h.unknown.due = time.Now().Add(time.Hour)
 }
