@@ -67,6 +67,12 @@ func (s *sidecar) call() (<-chan answer, *io.PipeWriter) {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	s.t.Cleanup(transport.CloseIdleConnections)
+	return s.callOver(transport)
+}
+
+// callOver is call over the transport's connections.
+func (s *sidecar) callOver(transport *http.Transport) (<-chan answer, *io.PipeWriter) {
+	s.t.Helper()
 	body, request := io.Pipe()
 	r, err := http.NewRequestWithContext(s.t.Context(), "POST", "http://"+s.addr+"/test.Jobs/Do", body)
 	if err != nil {

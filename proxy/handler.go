@@ -162,7 +162,6 @@ func New(cfg Config) (*Handler, error) {
 		Transport:      cfg.Transport,
 		ModifyResponse: modifyResponse,
 		ErrorHandler:   handleError,
-		FlushInterval:  -1, // nothing waits in our buffers
 		BufferPool:     &copyBuffers{},
 		ErrorLog:       zap.NewStdLog(cfg.Log),
 	}

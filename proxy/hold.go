@@ -140,6 +140,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	if b.end != nil {
 		return 0, b.end
 	}
+	b.flush()
 	b.x.restWrite()
 	n, err := b.upstream.Read(p)
 	b.x.paceWrite()
@@ -161,6 +162,17 @@ func (b *responseBody) Read(p []byte) (int, error) {
 		return n, nil // only the end waits: the next Read finds it again
 	default:
 		return b.last(n)
+	}
+}
+
+// flush lets go of what has been copied, since the upstream may take its time for
+// more. ReverseProxy would from another goroutine, even when there is no body:
+// then a reply of HTTP/2 whose head is its end would be torn in two frames by
+// chance, and clients of gRPC find no status in the first of them. It does flush
+// replies of unknown length itself.
+func (b *responseBody) flush() {
+	if b.length >= 0 {
+		_ = http.NewResponseController(b.x.w).Flush() // the next write fails too
 	}
 }
 
