@@ -16,7 +16,7 @@ func stripCookie(header http.Header, name string) {
 			kept = append(kept, line)
 			continue
 		}
-		if line = withoutCookie(line, name); strings.TrimSpace(line) != "" {
+		if line = withoutCookie(line, name); line != "" {
 			kept = append(kept, line)
 		}
 	}
