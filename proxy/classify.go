@@ -81,9 +81,10 @@ func (p *publicRoutes) has(r *http.Request) bool {
 }
 
 // plainPath decodes a path that every upstream reads alike; any other is not ok.
-// One that is has no empty or dot segment, no backslash, semicolon or control
-// character, and no escape of these, of a slash, a dot or a percent sign: some
-// servers decode twice, cut path parameters off, or resolve what others don't.
+// One that is has no empty or dot segment, no backslash, semicolon, number sign or
+// control character, and no escape of these, of a slash, a dot, a question mark or
+// a percent sign: some servers decode twice, cut parameters and fragments off, or
+// resolve what others don't.
 // Beyond ASCII it has letters and digits only, since there are characters that
 // some servers fold to a dot or a slash.
 func plainPath(raw string) (path string, ok bool) {
@@ -96,17 +97,17 @@ func plainPath(raw string) (path string, ok bool) {
 	}
 	for at := 0; at < len(raw); at++ {
 		switch c := raw[at]; {
-		case c <= ' ' || c >= 0x7f || c == '\\' || c == ';':
+		case c <= ' ' || c >= 0x7f || c == '\\' || c == ';' || c == '#':
 			return "", false
 		case c == '%':
 			if unescaped := unhex(raw[at+1])<<4 | unhex(raw[at+2]); unescaped < utf8.RuneSelf &&
-				(unescaped < ' ' || strings.IndexByte(`/\.;%`+"\x7f", unescaped) >= 0) {
+				(unescaped < ' ' || strings.IndexByte(`/\.;#?%`+"\x7f", unescaped) >= 0) {
 				return "", false
 			}
 		}
 	}
 	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "." || segment == ".." {
+		if segment != "" && strings.Trim(segment, ". ") == "" { // some drop blanks and dots at an end
 			return "", false
 		}
 	}
