@@ -158,3 +158,34 @@ func TestTheSessionCookieIsKeptWhenAskedFor(t *testing.T) {
 		t.Errorf("got Cookie %q, want %q", got, cookie)
 	}
 }
+
+// HTTP/2 may part the cookies into crumbs (RFC 9113 §8.2.3).
+func TestCookiesWorkOverHTTP2(t *testing.T) {
+	t.Parallel()
+	rec := record(t, okReply)
+	s := start(t, rec.addr, withCookie())
+	ask := func(fields ...string) string {
+		f := s.dialHTTP2()
+		defer f.Close()
+		f.headers(1, endStream, append([]string{
+			":method: POST", ":path: /", ":scheme: http", ":authority: api.example",
+		}, fields...)...)
+		return f.answer(1)
+	}
+	const crumb = "cookie: __session="
+	for reason, fields := range map[string][]string{
+		"origin_refused":  {crumb + goodToken(), "origin: https://evil.example"},
+		"token_malformed": {crumb + goodToken(), "authorization: Bearer a.b.c"},
+		"token_missing":   {"cookie: a=1"},
+	} {
+		if got := ask(fields...); !strings.Contains(got, reason) {
+			t.Errorf("got %q, want %s", got, reason)
+		}
+	}
+	if got := ask("cookie: a=1", crumb+goodToken(), "cookie: b=2", "origin: "+app); got != "ok" {
+		t.Errorf("got %q, want ok", got)
+	}
+	if got := headerOf(rec.one(t), "Cookie"); !slices.Equal(got, []string{"a=1; b=2"}) {
+		t.Errorf("got Cookie %q, want the others", got)
+	}
+}

@@ -30,10 +30,11 @@ func (s *sidecar) dialHTTP2() frames {
 }
 
 func (f frames) write(kind, flags byte, stream uint32, payload string) {
-	n := len(payload)
-	head := []byte{byte(n >> 16), byte(n >> 8), byte(n), kind, flags, 0, 0, 0, 0}
+	var head [9]byte
+	binary.BigEndian.PutUint32(head[:], uint32(len(payload))<<8|uint32(kind)) //nolint:gosec // short
+	head[4] = flags
 	binary.BigEndian.PutUint32(head[5:], stream)
-	f.say(string(head) + payload)
+	f.say(string(head[:]) + payload)
 }
 
 // headers sends header fields, each a name and a value with ": " between them, as
@@ -49,16 +50,13 @@ func (f frames) headers(stream uint32, flags byte, fields ...string) {
 	f.write(frameHeaders, flags|endHeaders, stream, string(block))
 }
 
+// appendText appends a string with its length before it (RFC 7541 §5).
 func appendText(block []byte, text string) []byte {
-	n := len(text)
+	n := uint64(len(text))
 	if n < 127 {
 		return append(append(block, byte(n)), text...)
 	}
-	block = append(block, 127)
-	for n -= 127; n >= 128; n >>= 7 {
-		block = append(block, byte(n&127|128))
-	}
-	return append(append(block, byte(n)), text...)
+	return append(binary.AppendUvarint(append(block, 127), n-127), text...)
 }
 
 // answer reads to the end of the stream, and returns the content of the reply, or
@@ -94,16 +92,6 @@ func asked(method, path string, fields ...string) []string {
 		":method: " + method, ":path: " + path, ":scheme: http", ":authority: api.example",
 		"authorization: Bearer " + goodToken(),
 	}, fields...)
-}
-
-// overHTTP2 makes the sidecar's client speak HTTP/2 with prior knowledge.
-func (s *sidecar) overHTTP2() *sidecar {
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	own := &http.Transport{DisableCompression: true, Protocols: protocols}
-	s.client.Transport = own
-	s.t.Cleanup(own.CloseIdleConnections)
-	return s
 }
 
 func TestHTTP2RequestsAreForwardedAsOneOfHTTP1(t *testing.T) {
