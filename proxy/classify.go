@@ -107,7 +107,7 @@ func plainPath(raw string) (path string, ok bool) {
 		}
 	}
 	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "." || segment == ".." {
+		if segment != "" && strings.Trim(segment, ". ") == "" { // some drop blanks and dots at an end
 			return "", false
 		}
 	}

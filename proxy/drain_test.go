@@ -166,3 +166,24 @@ func TestUpstreamsThatLeaveDuringAnUploadAreTold(t *testing.T) {
 		t.Errorf("got request body %+v, want some of it, incomplete", r.Req)
 	}
 }
+
+// A silent connection is closed after a while; one whose request has begun to
+// come is not.
+func TestShutdownWaitsForRequestsUnderWay(t *testing.T) {
+	t.Parallel()
+	s := start(t, record(t, okReply).addr, setup{})
+	text := request("GET /", "")
+	coming, silent := s.dial(text[:20]), s.dial("")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.stop()
+	}()
+	if got := silent.everything(); got != "" {
+		t.Errorf("got %q on a silent connection", got)
+	}
+	coming.say(text[20:])
+	wantStatus(t, coming.reply("GET"), http.StatusOK)
+	_ = coming.Close()
+	within(t, done, "the shutdown")
+}

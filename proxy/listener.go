@@ -44,7 +44,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 	c := &conn{
 		Conn: accepted, server: s, stall: s.handler.StallTimeout,
-		secure: s.http.TLSConfig != nil, accepted: time.Now(),
+		secure: s.secure, accepted: time.Now(),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

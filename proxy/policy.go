@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
+	"unicode"
 
 	"tollbook/proxy/clerk"
 )
@@ -78,10 +80,20 @@ func (x *exchange) policy(session *clerk.Session) *reply {
 		return &replyCrossSite
 	case x.h.DenyImpersonation && session.Actor != nil:
 		return &replyImpersonationDenied
-	case x.record.ChangeReason == "" && slices.Contains(x.h.ReasonMethods, x.r.Method):
+	case blank(x.record.ChangeReason) && containsFold(x.h.ReasonMethods, x.r.Method):
 		return &replyReasonRequired
 	}
 	return nil
+}
+
+// blank reports whether a list has nothing in it: two empty headers make a comma.
+func blank(list string) bool {
+	return strings.TrimFunc(list, func(c rune) bool { return c == ',' || unicode.IsSpace(c) }) == ""
+}
+
+// containsFold finds a method in any case: some servers take them so.
+func containsFold(methods []string, method string) bool {
+	return slices.ContainsFunc(methods, func(m string) bool { return strings.EqualFold(m, method) })
 }
 
 // admit decides whether there is room for the request, and for its body.

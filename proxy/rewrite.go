@@ -97,7 +97,7 @@ var rerouting = map[string]bool{
 	"xhttpmethodoverride": true, "xhttpmethod": true, "xmethodoverride": true,
 	"xoriginalurl": true, "xoriginaluri": true, "xoriginalmethod": true, "xoriginalhost": true,
 	"xrewriteurl": true, "xforwardeduri": true, "xforwardedpath": true, "xforwardedmethod": true,
-	"xforwardedprefix": true,
+	"xforwardedprefix": true, "xoverrideurl": true, "xscriptname": true,
 }
 
 // anonymize removes what could make more of a request that nobody vouches for.

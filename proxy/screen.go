@@ -13,11 +13,17 @@ func (h *Handler) screen(r *http.Request) *reply {
 		return &replyDraining
 	case neverForwarded(r.Method):
 		return methodNotAllowed(r.Method)
+	case !isToken(r.Method):
+		return invalid("the method is malformed")
 	case r.Host == "" && r.ProtoAtLeast(1, 1):
 		return invalid("the Host header is empty")
+	case !oneHost(r):
+		return invalid("the Host is malformed, or there is more than one")
 	case !strings.HasPrefix(r.RequestURI, "/") &&
 		(r.RequestURI != "*" || r.Method != http.MethodOptions):
 		return invalid("the request target must be a path")
+	case strings.Contains(r.RequestURI, " "): // HTTP/2 has no request line that it would end
+		return invalid("the request target has a blank")
 	case !forwardablePath(r):
 		return invalid("the path has bytes that can't be forwarded as they are")
 	case !printable(r.Header.Get("Upgrade")):
@@ -47,6 +53,26 @@ func (h *Handler) serves(r *http.Request) bool {
 func neverForwarded(method string) bool {
 	return strings.EqualFold(method, http.MethodConnect) ||
 		strings.EqualFold(method, http.MethodTrace) || strings.EqualFold(method, "TRACK")
+}
+
+// isToken reports whether text is one (RFC 9110 §5.6.2). net/http looks at methods
+// on HTTP/1 alone.
+func isToken(text string) bool {
+	return text != "" && strings.IndexFunc(text, func(c rune) bool {
+		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
+	}) < 0
+}
+
+// oneHost reports whether there is no doubt whom the client asks. net/http sends
+// upstream what it can make of a malformed Host, maybe nothing, and leaves the one
+// beside HTTP/2's :authority alone (RFC 9113 §8.3.1).
+func oneHost(r *http.Request) bool {
+	for _, host := range r.Header["Host"] {
+		if host != r.Host {
+			return false
+		}
+	}
+	return validHost(r.Host)
 }
 
 // passes reports whether a header of this name may be forwarded.

@@ -48,6 +48,7 @@ const (
 type Server struct {
 	handler *Handler
 	http    *http.Server
+	secure  bool // net/http gives itself a TLSConfig in any case
 	closing atomic.Bool
 
 	mu        sync.Mutex
@@ -58,7 +59,7 @@ type Server struct {
 // NewServer returns a server for the handler with the bounds that the traffic
 // port needs. The caller serves with it and shuts it down.
 func NewServer(h *Handler, cfg ServerConfig) *Server {
-	s := &Server{handler: h, conns: make(map[*conn]struct{})}
+	s := &Server{handler: h, secure: cfg.TLS != nil, conns: make(map[*conn]struct{})}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
@@ -103,7 +104,7 @@ func (s *Server) Serve(l net.Listener) error {
 	s.mu.Lock()
 	s.listeners = append(s.listeners, own)
 	s.mu.Unlock()
-	if s.http.TLSConfig != nil {
+	if s.secure {
 		return s.http.ServeTLS(own, "", "")
 	}
 	return s.http.Serve(own)
