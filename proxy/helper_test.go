@@ -61,6 +61,8 @@ type setup struct {
 	claims    []string
 	verifier  proxy.Verifier
 	server    proxy.ServerConfig
+	ca        string       // file with the roots, if the upstream is https
+	listener  net.Listener // nil: a loopback port
 }
 
 // A sidecar is the proxy on a loopback port, with its trail and its log.
@@ -103,8 +105,11 @@ func start(t testing.TB, upstream string, with setup) *sidecar {
 	if err != nil {
 		t.Fatalf("parsing the upstream: %v", err)
 	}
+	if where.Scheme != "https" {
+		with.ca = ""
+	}
 	dialling, target, err := proxy.NewTransport(proxy.TransportConfig{
-		Upstream: where, DialTimeout: patience, HeaderTimeout: with.timeout,
+		Upstream: where, DialTimeout: patience, HeaderTimeout: with.timeout, CAFile: with.ca,
 	})
 	if err != nil {
 		t.Fatalf("NewTransport: %v", err)
@@ -116,7 +121,10 @@ func start(t testing.TB, upstream string, with setup) *sidecar {
 	if s.handler, err = proxy.New(cfg); err != nil {
 		t.Fatalf("proxy.New: %v", err)
 	}
-	s.listen()
+	if with.listener == nil {
+		with.listener = listen(t)
+	}
+	s.listen(with.listener)
 	s.close = sync.OnceValue(func() error {
 		s.stop()
 		dialling.CloseIdleConnections()
@@ -153,9 +161,7 @@ func newVerifier(t testing.TB, claims []string) *clerk.Verifier {
 	return v
 }
 
-func (s *sidecar) listen() {
-	s.t.Helper()
-	l := listen(s.t)
+func (s *sidecar) listen(l net.Listener) {
 	s.addr = l.Addr().String()
 	s.server = proxy.NewServer(s.handler, s.with)
 	go func() { _ = s.server.Serve(l) }()
