@@ -28,7 +28,7 @@ var testAuthority = sync.OnceValue(func() struct {
 type onlyFatal struct{ testing.TB }
 
 func (onlyFatal) Helper()                        {}
-func (onlyFatal) Fatalf(format string, a ...any) { panic(format) }
+func (onlyFatal) Fatalf(format string, _ ...any) { panic(format) }
 
 func serverTLS(protocols ...string) *tls.Config {
 	return &tls.Config{

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -57,16 +58,12 @@ func endings() []ending {
 	}
 	flowing := func(header, trailer http.Header, pieces ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
-			for name, values := range header {
-				w.Header()[name] = values
-			}
+			maps.Copy(w.Header(), header)
 			for _, piece := range pieces {
 				_, _ = io.WriteString(w, piece)
 				_ = http.NewResponseController(w).Flush()
 			}
-			for name, values := range trailer {
-				w.Header()[name] = values
-			}
+			maps.Copy(w.Header(), trailer)
 		}
 	}
 	status := func(code int) http.HandlerFunc {
@@ -216,8 +213,7 @@ func TestNoClientHasAWholeReplyWithoutItsRecord(t *testing.T) {
 	everyWay(t, func(t *testing.T, d dialect, serve func(testing.TB, http.HandlerFunc) string) {
 		t.Helper()
 		for _, kind := range endings() {
-			var s *sidecar
-			s = startSeen(t, d.setup(t, setup{}), func(self func() *sidecar) string {
+			s := startSeen(t, d.setup(t, setup{}), func(self func() *sidecar) string {
 				return serve(t, func(w http.ResponseWriter, r *http.Request) {
 					self().breakTrail()
 					kind.serve(w, r)
