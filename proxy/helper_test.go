@@ -76,6 +76,7 @@ type sidecar struct {
 	logs    *observer.ObservedLogs
 	client  *http.Client
 	with    proxy.ServerConfig
+	idle    []func()     // close connections of clients
 	close   func() error // ends all; more than one call is fine
 }
 
@@ -170,7 +171,7 @@ func (s *sidecar) listen(l net.Listener) {
 		Transport: own, Timeout: 3 * patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	s.t.Cleanup(own.CloseIdleConnections)
+	s.idle = append(s.idle, own.CloseIdleConnections)
 }
 
 func listen(t testing.TB) net.Listener {
@@ -186,6 +187,9 @@ func listen(t testing.TB) net.Listener {
 func (s *sidecar) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	for _, closeIdle := range s.idle {
+		closeIdle() // HTTP/2 gives them a second otherwise
+	}
 	err := errors.Join(s.server.Shutdown(ctx), s.handler.Wait(ctx))
 	if err != nil {
 		s.t.Errorf("a request does not end: %v", err)

@@ -68,15 +68,14 @@ func (d dialect) setup(t testing.TB, with setup) setup {
 }
 
 // client speaks to a sidecar that listens as the dialect wants.
-func (d dialect) client(t testing.TB) *http.Client {
-	t.Helper()
+func (d dialect) client(s *sidecar) *http.Client {
 	own := &http.Transport{
 		Protocols: new(http.Protocols), TLSClientConfig: clientTLS(), DisableCompression: true,
 	}
 	own.Protocols.SetHTTP1(!d.http2)
 	own.Protocols.SetHTTP2(d.http2 && d.secure)
 	own.Protocols.SetUnencryptedHTTP2(d.http2 && !d.secure)
-	t.Cleanup(own.CloseIdleConnections)
+	s.idle = append(s.idle, own.CloseIdleConnections)
 	return &http.Client{Transport: own, Timeout: 3 * patience}
 }
 

@@ -161,7 +161,7 @@ func TestNoClientHasAReplyBeforeItsRecord(t *testing.T) {
 			i, _ := strconv.Atoi(r.URL.Path[1:])
 			kinds[i].serve(w, r)
 		}), d.setup(t, setup{audit: func(c *audit.Config) { c.Now, c.MaxWait = hold.now, patience }}))
-		client := d.client(t)
+		client := d.client(s)
 		for i, kind := range kinds {
 			var opened atomic.Bool
 			done := make(chan whole, 1)
@@ -219,7 +219,7 @@ func TestNoClientHasAWholeReplyWithoutItsRecord(t *testing.T) {
 					kind.serve(w, r)
 				})
 			})
-			client := d.client(t)
+			client := d.client(s)
 			got := d.ask(s, client, kind.method, "/")
 			switch {
 			case kind.held && (got.err != nil || got.status != http.StatusInternalServerError):
@@ -230,7 +230,6 @@ func TestNoClientHasAWholeReplyWithoutItsRecord(t *testing.T) {
 			if rest := onlyOf(t, s.takenRecords(), audit.Received); rest.UserID != userA {
 				t.Errorf("%s: got user %q in the received record", kind.name, rest.UserID)
 			}
-			client.CloseIdleConnections() // or the server waits for it
 			_ = s.close()
 		}
 	})

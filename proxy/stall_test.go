@@ -15,7 +15,7 @@ import (
 // stallSoon is short, and quiet much longer than it.
 const (
 	stallSoon = 50 * time.Millisecond
-	quiet     = 5 * stallSoon
+	quiet     = 3 * stallSoon
 )
 
 func stalling(d time.Duration) setup { return setup{proxy: proxy.Config{StallTimeout: d}} }
@@ -25,11 +25,9 @@ var bodies = map[string]struct {
 	dialect dialect
 	sized   bool
 }{
-	"HTTP/1.1, length":  {dialects[0], true},
+	"HTTP/1.1":          {dialects[0], true},
 	"HTTP/1.1, chunked": {dialects[0], false},
-	"TLS":               {dialects[1], false},
-	"HTTP/2":            {dialects[2], false},
-	"HTTP/2, length":    {dialects[2], true},
+	"HTTP/2":            {dialects[2], true},
 	"h2c":               {dialects[3], false},
 }
 
@@ -40,7 +38,7 @@ func (d dialect) post(s *sidecar, length int64, header ...string) (io.WriteClose
 	r := d.request(s, "POST", "/", header...)
 	r.Body, r.ContentLength = in, length
 	replies := make(chan answer, 1)
-	client := d.client(s.t)
+	client := d.client(s)
 	go func() {
 		defer close(replies)
 		res, err := client.Do(r)
@@ -85,7 +83,7 @@ func TestBodiesThatStallAreGivenUp(t *testing.T) {
 
 func TestSlowBodiesThatMovePass(t *testing.T) {
 	t.Parallel()
-	const stall, often, bytes = time.Second, 60 * time.Millisecond, 20 // together longer than stall
+	const stall, often, bytes = 600 * time.Millisecond, 60 * time.Millisecond, 11 // together longer than stall
 	for name, test := range bodies {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -132,7 +130,7 @@ func TestSlowUpstreamsAreNoStalledClients(t *testing.T) {
 			if test.sized {
 				r.ContentLength = size
 			}
-			res, err := test.dialect.client(t).Do(r)
+			res, err := test.dialect.client(s).Do(r)
 			if err != nil {
 				t.Fatalf("POST: %v", err)
 			}
@@ -147,10 +145,13 @@ func TestSlowUpstreamsAreNoStalledClients(t *testing.T) {
 
 func TestQuietStreamsDoNotStall(t *testing.T) {
 	t.Parallel()
-	for _, d := range dialects {
+	for at, d := range dialects {
 		for name, contentType := range map[string]string{
 			"events": "text/event-stream", "gRPC": "application/grpc", "unknown length": "text/plain",
 		} {
+			if d.http2 != (name == "gRPC") && at%2 == 0 {
+				continue // enough of each
+			}
 			t.Run(d.name+" "+name, func(t *testing.T) {
 				t.Parallel()
 				s := start(t, h2cUpstream(t, func(w http.ResponseWriter, r *http.Request) {
@@ -163,7 +164,7 @@ func TestQuietStreamsDoNotStall(t *testing.T) {
 					_, _ = io.Copy(w, r.Body)
 				}), d.setup(t, stalling(stallSoon)))
 				if name != "gRPC" {
-					res, err := d.client(t).Do(d.request(s, "GET", "/"))
+					res, err := d.client(s).Do(d.request(s, "GET", "/"))
 					if err != nil {
 						t.Fatalf("GET: %v", err)
 					}
@@ -271,10 +272,10 @@ func TestStreamsThatTakeNothingAreCut(t *testing.T) {
 
 func TestRepliesThatMovePass(t *testing.T) {
 	t.Parallel()
-	const steps, step = 20, 32 << 10
+	const steps, step = 11, 32 << 10
 	s := start(t, httpUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.Copy(w, fill(steps*step))
-	}), stalling(time.Second))
+	}), stalling(600*time.Millisecond))
 	c := s.dialHTTP2(step)
 	c.write(headers(1, "/"))
 	got := 0
