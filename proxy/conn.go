@@ -143,6 +143,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.stalled.Store(true)
+		c.reset() // before net/http closes it: what still waits must not look whole
 	}
 	return n, err
 }

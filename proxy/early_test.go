@@ -99,9 +99,9 @@ func TestEarlyRepliesSmuggleNothing(t *testing.T) {
 // An upstream may answer what it has while the rest is being sent.
 func TestRepliesFlowWhileTheRequestDoes(t *testing.T) {
 	t.Parallel()
-	for name, serve := range map[string]func(*testing.T, http.HandlerFunc) string{
-		"HTTP/1": func(t *testing.T, h http.HandlerFunc) string { return httpUpstream(t, h) },
-		"HTTP/2": h2cUpstream,
+	for name, serve := range map[string]func(testing.TB, http.HandlerFunc) string{
+		"HTTP/1": upstreams["http"],
+		"HTTP/2": upstreams["h2c"],
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -210,6 +210,7 @@ func (x *exchange) close(panicked any) {
 	}
 	_ = x.finish(outcome, reason) // nothing more leaves
 	if panicked != nil {
+		x.reset()
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -235,18 +236,22 @@ func handleError(_ http.ResponseWriter, r *http.Request, err error) {
 		x.h.Log.Warn("upstream", zap.String("error", sayable(err)),
 			zap.String("outcome", string(outcome)), zap.String("request_id", x.record.RequestID))
 	}
-	complete := x.bodyComplete()
-	if outcome == audit.NotForwarded || outcome == audit.UpstreamError || outcome == audit.Timeout {
-		x.h.Metrics.UpstreamFailed(rep.reason)
-	}
+	inTheWay := x.bodyInTheWay()
 	x.sent = rep.status
-	if x.finish(outcome, rep.reason) != nil {
-		rep = replyUnrecorded
+	if x.finish(outcome, rep.reason) != nil && outcome != audit.ClientAborted {
+		outcome, rep = audit.Rejected, replyUnrecorded
+		x.sent = rep.status
+	}
+	switch outcome { //nolint:exhaustive // the others are nobody's failure
+	case audit.NotForwarded, audit.UpstreamError, audit.Timeout:
+		x.h.Metrics.UpstreamFailed(rep.reason)
+	case audit.Rejected:
+		x.h.Metrics.Refused(rep.reason)
 	}
 	if outcome == audit.ClientAborted {
 		panic(http.ErrAbortHandler) // to return would be an empty 200
 	}
-	if !complete {
+	if inTheWay {
 		x.w.Header().Set("Connection", "close")
 	}
 	x.write(rep)
@@ -286,4 +291,9 @@ func sayable(err error) string {
 	return strings.TrimSpace(text)
 }
 
-func (x *exchange) bodyComplete() bool { return x.req == nil || x.req.complete() }
+// bodyInTheWay reports whether what the client still sends of a body could be
+// read as its next request: the connection must end with the reply. On HTTP/2 only
+// the stream does, and the others on the connection go on.
+func (x *exchange) bodyInTheWay() bool {
+	return x.r.ProtoMajor == 1 && x.req != nil && !x.req.complete()
+}

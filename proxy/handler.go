@@ -159,7 +159,7 @@ func New(cfg Config) (*Handler, error) {
 	h.base, h.abort = context.WithCancelCause(context.Background())
 	h.upstream = &httputil.ReverseProxy{
 		Rewrite:        h.rewrite,
-		Transport:      cfg.Transport,
+		Transport:      finalOnly{cfg.Transport},
 		ModifyResponse: modifyResponse,
 		ErrorHandler:   handleError,
 		BufferPool:     &copyBuffers{},

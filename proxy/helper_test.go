@@ -61,6 +61,8 @@ type setup struct {
 	claims    []string
 	verifier  proxy.Verifier
 	server    proxy.ServerConfig
+	ca        string       // file with the roots, if the upstream is https
+	listener  net.Listener // nil: a loopback port
 }
 
 // A sidecar is the proxy on a loopback port, with its trail and its log.
@@ -74,6 +76,7 @@ type sidecar struct {
 	logs    *observer.ObservedLogs
 	client  *http.Client
 	with    proxy.ServerConfig
+	idle    []func()     // close connections of clients
 	close   func() error // ends all; more than one call is fine
 }
 
@@ -103,8 +106,11 @@ func start(t testing.TB, upstream string, with setup) *sidecar {
 	if err != nil {
 		t.Fatalf("parsing the upstream: %v", err)
 	}
+	if where.Scheme != "https" {
+		with.ca = ""
+	}
 	dialling, target, err := proxy.NewTransport(proxy.TransportConfig{
-		Upstream: where, DialTimeout: patience, HeaderTimeout: with.timeout,
+		Upstream: where, DialTimeout: patience, HeaderTimeout: with.timeout, CAFile: with.ca,
 	})
 	if err != nil {
 		t.Fatalf("NewTransport: %v", err)
@@ -116,7 +122,10 @@ func start(t testing.TB, upstream string, with setup) *sidecar {
 	if s.handler, err = proxy.New(cfg); err != nil {
 		t.Fatalf("proxy.New: %v", err)
 	}
-	s.listen()
+	if with.listener == nil {
+		with.listener = listen(t)
+	}
+	s.listen(with.listener)
 	s.close = sync.OnceValue(func() error {
 		s.stop()
 		dialling.CloseIdleConnections()
@@ -153,9 +162,7 @@ func newVerifier(t testing.TB, claims []string) *clerk.Verifier {
 	return v
 }
 
-func (s *sidecar) listen() {
-	s.t.Helper()
-	l := listen(s.t)
+func (s *sidecar) listen(l net.Listener) {
 	s.addr = l.Addr().String()
 	s.server = proxy.NewServer(s.handler, s.with)
 	go func() { _ = s.server.Serve(l) }()
@@ -164,7 +171,7 @@ func (s *sidecar) listen() {
 		Transport: own, Timeout: 3 * patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	s.t.Cleanup(own.CloseIdleConnections)
+	s.idle = append(s.idle, own.CloseIdleConnections)
 }
 
 func listen(t testing.TB) net.Listener {
@@ -180,6 +187,9 @@ func listen(t testing.TB) net.Listener {
 func (s *sidecar) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	for _, closeIdle := range s.idle {
+		closeIdle() // HTTP/2 gives them a second otherwise
+	}
 	err := errors.Join(s.server.Shutdown(ctx), s.handler.Wait(ctx))
 	if err != nil {
 		s.t.Errorf("a request does not end: %v", err)

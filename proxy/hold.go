@@ -30,9 +30,7 @@ func modifyResponse(res *http.Response) error {
 			return err
 		}
 	}
-	if !x.bodyComplete() || x.h.draining.Load() {
-		// What the client still sends of a body must never be read as its next
-		// request.
+	if x.bodyInTheWay() || x.h.draining.Load() {
 		res.Header.Set("Connection", "close")
 	}
 	x.res = newResponseBody(x, res)

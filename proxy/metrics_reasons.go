@@ -14,7 +14,7 @@ var refusalReasons = slices.Concat(clerk.Reasons(), []string{
 	"preflight_denied", "impersonation_denied", "request_invalid", "method_not_allowed",
 	"body_malformed", "body_too_large", "reason_required", "overloaded", "draining",
 	"origin_refused", "body_stalled", "audit_unavailable", "audit_outcome_unrecorded",
-	"client_aborted", "internal_error",
+	"client_aborted", "internal_error", "stream_lifetime", "client_stalled",
 })
 
 // failureReasons are those of the upstream's failures.

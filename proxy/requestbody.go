@@ -30,7 +30,7 @@ type requestBody struct {
 	sum     digester
 	upload  *upload   // nil if the body is no multipart
 	by      time.Time // when the client has stalled; zero: never
-	over    bool      // the read deadline has passed for good
+	over    bool      // the read deadline is not to be set any more
 	stopped bool
 	stalled bool
 	err     error // what the client's side ended with, but io.EOF
@@ -56,8 +56,15 @@ func newRequestBody(x *exchange, r *http.Request) *requestBody {
 func (b *requestBody) interrupt() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.over = true
-	_ = b.control.SetReadDeadline(time.Unix(1, 0))
+	b.expire()
+}
+
+// expire has the read deadline pass for good; b.mu is held.
+func (b *requestBody) expire() {
+	if !b.over {
+		b.over = true
+		_ = b.control.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // pace sets the read deadline, the zero time for none, unless it has passed for
@@ -88,8 +95,10 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if err := b.took(p[:n], err); err != nil {
 		return 0, err
 	}
-	if b.stall > 0 && b.complete() {
-		b.pace(time.Time{}) // it would end the request, whose body is there
+	if b.stall > 0 {
+		// Passing now, it would end a request whose body is there, and on HTTP/2 a
+		// body whose next read the upstream is not ready for.
+		b.pace(time.Time{})
 	}
 	return n, err
 }
@@ -132,7 +141,8 @@ func (b *requestBody) stop() *audit.Body {
 }
 
 // release lets go of the client's side once the outcome is recorded. Nothing is
-// read after it. Only the first call counts.
+// read after it, and no deadline set: the handler may have returned, and net/http
+// panics. Only the first call counts.
 func (b *requestBody) release() { b.once.Do(b.letGo) }
 
 func (b *requestBody) letGo() {
@@ -140,11 +150,11 @@ func (b *requestBody) letGo() {
 	b.mu.Lock()
 	b.stopped = true
 	b.upload.stop()
-	complete := b.sum.complete
-	b.mu.Unlock()
-	if !complete {
-		b.interrupt() // or Close would wait for the client
+	if !b.sum.complete {
+		b.expire() // or Close would wait for the client
 	}
+	b.over = true
+	b.mu.Unlock()
 	_ = b.client.Close() // what is left of it concerns nobody
 }
 

@@ -26,10 +26,11 @@ func (x *exchange) restWrite() {
 	}
 }
 
-// stalled reports whether the client took nothing for too long.
+// stalled reports whether the client took nothing for too long: of its stream, or
+// of its connection.
 func (x *exchange) stalled() bool {
-	if x.r.ProtoMajor >= 2 {
-		return !x.takeBy.IsZero() && !time.Now().Before(x.takeBy)
+	if !x.takeBy.IsZero() && !time.Now().Before(x.takeBy) {
+		return true
 	}
 	c := connOf(x.r.Context())
 	return c != nil && c.stalled.Load()

@@ -27,7 +27,7 @@ func TestUpstreamsOfOtherSchemesAreErrors(t *testing.T) {
 }
 
 // h2cUpstream is a server of HTTP/2 without TLS, and of nothing else.
-func h2cUpstream(t *testing.T, h http.HandlerFunc) string {
+func h2cUpstream(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(h)
 	server.Config.Protocols = new(http.Protocols)
