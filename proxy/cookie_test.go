@@ -165,9 +165,9 @@ func TestCookiesWorkOverHTTP2(t *testing.T) {
 	rec := record(t, okReply)
 	s := start(t, rec.addr, withCookie())
 	ask := func(fields ...string) string {
-		f := s.dialHTTP2()
+		f := s.dialFields()
 		defer f.Close()
-		f.headers(1, endStream, append([]string{
+		f.headers(1, flagEndStream, append([]string{
 			":method: POST", ":path: /", ":scheme: http", ":authority: api.example",
 		}, fields...)...)
 		return f.answer(1)

@@ -14,8 +14,8 @@ import (
 // What gRPC asks of a proxy: messages in either direction at any time, and the
 // outcome in trailers (PROTOCOL-HTTP2 of gRPC).
 
-// frame is a message as gRPC sends it.
-func frame(message string) string {
+// grpcFrame is a message as gRPC sends it.
+func grpcFrame(message string) string {
 	var head [5]byte
 	binary.BigEndian.PutUint32(head[1:], uint32(len(message))) //nolint:gosec // G115: short
 	return string(head[:]) + message
@@ -56,7 +56,7 @@ func grpcUpstream(t *testing.T, serve http.HandlerFunc) (url string) {
 
 // say sends a message at once.
 func say(w http.ResponseWriter, message string) {
-	_, _ = io.WriteString(w, frame(message))
+	_, _ = io.WriteString(w, grpcFrame(message))
 	_ = http.NewResponseController(w).Flush()
 }
 
@@ -99,7 +99,7 @@ func (s *sidecar) callOver(transport *http.Transport) (<-chan answer, *io.PipeWr
 // sayTo writes a message of the client's.
 func sayTo(t testing.TB, w io.Writer, message string) {
 	t.Helper()
-	if _, err := io.WriteString(w, frame(message)); err != nil {
+	if _, err := io.WriteString(w, grpcFrame(message)); err != nil {
 		t.Fatalf("sending %q: %v", message, err)
 	}
 }
@@ -147,7 +147,7 @@ func TestCallsPassWithTheirTrailers(t *testing.T) {
 	wantOK(t, res)
 	r := s.only(audit.Completed)
 	wantOutcome(t, r, audit.OK, "", 200, 200)
-	wantBody(t, "reply", r.Res, frame("re: one"), true)
+	wantBody(t, "reply", r.Res, grpcFrame("re: one"), true)
 }
 
 // Each message waits for the one before it to have come all the way.
@@ -173,7 +173,7 @@ func TestCallsFlowBothWays(t *testing.T) {
 	wantOK(t, res)
 	r := s.only(audit.Completed)
 	wantOutcome(t, r, audit.OK, "", 200, 200)
-	wantBody(t, "request", r.Req, frame("one")+frame("two")+frame("three"), true)
+	wantBody(t, "request", r.Req, grpcFrame("one")+grpcFrame("two")+grpcFrame("three"), true)
 }
 
 // The bound on the wait for a reply is not one on quiet.

@@ -1,8 +1,6 @@
 package proxy_test
 
 import (
-	"encoding/binary"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,80 +8,6 @@ import (
 
 	"tollbook/audit"
 )
-
-// A frames speaks HTTP/2 with prior knowledge, frame by frame (RFC 9113): what no
-// client library would send.
-type frames struct{ *peer }
-
-// The frames that are used, and their flags.
-const (
-	frameData, frameHeaders, frameReset, frameSettings = 0, 1, 3, 4
-
-	endStream, endHeaders = 1, 4
-)
-
-func (s *sidecar) dialHTTP2() frames {
-	s.t.Helper()
-	f := frames{s.dial("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}
-	f.write(frameSettings, 0, 0, "")
-	return f
-}
-
-func (f frames) write(kind, flags byte, stream uint32, payload string) {
-	var head [9]byte
-	binary.BigEndian.PutUint32(head[:], uint32(len(payload))<<8|uint32(kind)) //nolint:gosec // short
-	head[4] = flags
-	binary.BigEndian.PutUint32(head[5:], stream)
-	f.say(string(head[:]) + payload)
-}
-
-// headers sends header fields, each a name and a value with ": " between them, as
-// literals that no table holds (RFC 7541 §6.2.2).
-func (f frames) headers(stream uint32, flags byte, fields ...string) {
-	var block []byte
-	for _, field := range fields {
-		name, value, _ := strings.Cut(field[1:], ": ")
-		block = append(block, 0)
-		block = appendText(block, field[:1]+name)
-		block = appendText(block, value)
-	}
-	f.write(frameHeaders, flags|endHeaders, stream, string(block))
-}
-
-// appendText appends a string with its length before it (RFC 7541 §5).
-func appendText(block []byte, text string) []byte {
-	n := uint64(len(text))
-	if n < 127 {
-		return append(append(block, byte(n)), text...)
-	}
-	return append(binary.AppendUvarint(append(block, 127), n-127), text...)
-}
-
-// answer reads to the end of the stream, and returns the content of the reply, or
-// what ended it otherwise.
-func (f frames) answer(stream uint32) (content string) {
-	f.t.Helper()
-	for {
-		var head [9]byte
-		if _, err := io.ReadFull(f.in, head[:]); err != nil {
-			return "closed"
-		}
-		payload := make([]byte, int(head[0])<<16|int(head[1])<<8|int(head[2]))
-		if _, err := io.ReadFull(f.in, payload); err != nil {
-			return "closed"
-		}
-		ours := binary.BigEndian.Uint32(head[5:]) == stream
-		switch kind := head[3]; {
-		case kind == frameReset && ours:
-			return "reset"
-		case kind == frameData && ours:
-			content += string(payload)
-		}
-		if ours && head[3] <= frameHeaders && head[4]&endStream != 0 {
-			return content
-		}
-	}
-}
 
 // asked is what a client of user A sends for method and path; other fields go
 // behind.
@@ -98,8 +22,8 @@ func TestHTTP2RequestsAreForwardedAsOneOfHTTP1(t *testing.T) {
 	t.Parallel()
 	rec := record(t, okReply)
 	s := start(t, rec.addr, withClaims())
-	f := s.dialHTTP2()
-	f.headers(1, endStream, asked("GET", "/jobs/a%2fb?x;y&%zz", "cookie: a=1", "cookie: b=2",
+	f := s.dialFields()
+	f.headers(1, flagEndStream, asked("GET", "/jobs/a%2fb?x;y&%zz", "cookie: a=1", "cookie: b=2",
 		"x-user-id: user_B", "x-user-id: user_C", "xuserid: user_B", "x-actor-id: user_B",
 		"x-user-email: b@example.com", "te: trailers", "x-other: 1")...)
 	if got := f.answer(1); got != "ok" {
@@ -185,8 +109,8 @@ func TestHTTP2RequestsOfNoFormReachNobody(t *testing.T) {
 		"transfer-encoding":  {asked("GET", "/", "transfer-encoding: chunked"), ""},
 		"te of another kind": {asked("GET", "/", "te: gzip"), ""},
 	} {
-		f := s.dialHTTP2()
-		f.headers(1, endStream, c.fields...)
+		f := s.dialFields()
+		f.headers(1, flagEndStream, c.fields...)
 		answer := f.answer(1)
 		_ = f.Close()
 		if c.reason != "" && !strings.Contains(answer, `"reason":"`+c.reason+`"`) {
@@ -214,7 +138,7 @@ func TestHTTP2StreamsAreAuthenticatedOneByOne(t *testing.T) {
 	t.Parallel()
 	rec := record(t, okReply)
 	s := start(t, rec.addr, setup{})
-	f := s.dialHTTP2()
+	f := s.dialFields()
 	for i, want := range []string{"token_missing", "token_malformed", "ok"} {
 		stream, fields := uint32(2*i+1), asked("GET", "/")
 		switch want {
@@ -223,7 +147,7 @@ func TestHTTP2StreamsAreAuthenticatedOneByOne(t *testing.T) {
 		case "token_malformed":
 			fields = append(fields, "authorization: Bearer a.b.c")
 		}
-		f.headers(stream, endStream, fields...)
+		f.headers(stream, flagEndStream, fields...)
 		if got := f.answer(stream); !strings.Contains(got, want) {
 			t.Errorf("stream %d: got %q, want %s", stream, got, want)
 		}
@@ -238,9 +162,9 @@ func TestContentOfCONNECTReachesNobody(t *testing.T) {
 	t.Parallel()
 	rec := record(t, okReply)
 	s := start(t, rec.addr, setup{})
-	f := s.dialHTTP2()
+	f := s.dialFields()
 	f.headers(1, 0, ":method: CONNECT", ":authority: api.example:80", "authorization: Bearer "+goodToken())
-	f.write(frameData, endStream, 1, plain("GET /smuggled", ""))
+	f.send(frameData, flagEndStream, 1, plain("GET /smuggled", ""))
 	if got := f.answer(1); !strings.Contains(got, "method_not_allowed") {
 		t.Errorf("got %q, want method_not_allowed", got)
 	}
@@ -263,10 +187,10 @@ func TestHTTP2TrailersAreNotForwarded(t *testing.T) {
 			t.Parallel()
 			rec := record(t, okReply)
 			s := start(t, rec.addr, setup{})
-			f := s.dialHTTP2()
+			f := s.dialFields()
 			f.headers(1, 0, asked("POST", "/", c.declared)...)
-			f.write(frameData, 0, 1, "abc")
-			f.headers(1, endStream, c.trailer)
+			f.send(frameData, 0, 1, "abc")
+			f.headers(1, flagEndStream, c.trailer)
 			if got := f.answer(1); !strings.Contains(got, c.reason) {
 				t.Errorf("got %q, want %s", got, c.reason)
 			}

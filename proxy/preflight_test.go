@@ -169,17 +169,17 @@ func TestPreflightsAreTheSameOverHTTP2(t *testing.T) {
 	rec := record(t, okReply)
 	denied, forwarded := start(t, rec.addr, public()), start(t, rec.addr, forwarding())
 	ask := func(s *sidecar, end byte, fields ...string) string {
-		f := s.dialHTTP2()
+		f := s.dialFields()
 		defer f.Close()
 		f.headers(1, end, fields...)
 		if end == 0 {
-			f.write(frameData, endStream, 1, "abc")
+			f.send(frameData, flagEndStream, 1, "abc")
 		}
 		return f.answer(1)
 	}
 	for name, got := range map[string]string{
-		"denied":      ask(denied, endStream, fields...),
-		"two origins": ask(forwarded, endStream, append(fields[:6:6], "origin: null")...),
+		"denied":      ask(denied, flagEndStream, fields...),
+		"two origins": ask(forwarded, flagEndStream, append(fields[:6:6], "origin: null")...),
 		"content":     ask(forwarded, 0, fields[:6]...),
 	} {
 		if !strings.Contains(got, "preflight_denied") && !strings.Contains(got, "token_missing") {
@@ -189,7 +189,7 @@ func TestPreflightsAreTheSameOverHTTP2(t *testing.T) {
 	if n := rec.hits(); n != 0 {
 		t.Fatalf("got %d requests upstream, want none", n)
 	}
-	if got := ask(forwarded, endStream, fields...); got != "ok" {
+	if got := ask(forwarded, flagEndStream, fields...); got != "ok" {
 		t.Errorf("got %q, want ok", got)
 	}
 	got := rec.one(t)

@@ -85,9 +85,9 @@ func TestPublicRoutesAreTheSameOverHTTP2(t *testing.T) {
 	rec := record(t, okReply)
 	s := start(t, rec.addr, public())
 	ask := func(path string, fields ...string) string {
-		f := s.dialHTTP2()
+		f := s.dialFields()
 		defer f.Close()
-		f.headers(1, endStream, append([]string{
+		f.headers(1, flagEndStream, append([]string{
 			":method: GET", ":path: " + path, ":scheme: http", ":authority: evil.example",
 		}, fields...)...)
 		return f.answer(1)
