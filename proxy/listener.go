@@ -17,7 +17,7 @@ type listener struct {
 
 // acceptGrace is how long connections are still accepted when the listener is to
 // be closed: those that clients have made already, and that it would reset.
-const acceptGrace = 50 * time.Millisecond
+const acceptGrace = 10 * time.Millisecond
 
 // lastCall closes the listener once it has accepted what waits.
 func (l *listener) lastCall() {
