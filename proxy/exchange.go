@@ -42,6 +42,7 @@ type exchange struct {
 	res            *responseBody // nil before there is one
 	tunnel         *tunnel       // nil unless protocols were switched
 	connected      bool          // there was a connection to the upstream
+	informational  int           // 1xx replies so far
 	upstreamStatus int           // 0 before there is a reply
 	sent           int           // status that the client has, or is about to have
 	fields         audit.Object  // lifted from the reply
@@ -137,7 +138,8 @@ func (x *exchange) request() *http.Request {
 	}
 	x.ctx = context.WithValue(x.ctx, exchangeKey{}, x)
 	x.ctx = httptrace.WithClientTrace(x.ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { x.connected = true },
+		GotConn:        func(httptrace.GotConnInfo) { x.connected = true },
+		Got1xxResponse: x.informed,
 	})
 	x.forward = x.h.Now()
 	r := x.r.WithContext(x.ctx)

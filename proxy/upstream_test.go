@@ -105,23 +105,6 @@ func TestBytesBehindAReplyAreNoReply(t *testing.T) {
 	}
 }
 
-func TestHintsWithoutEndEnd(t *testing.T) {
-	t.Parallel()
-	s := start(t, upstream(t, func(p *peer) {
-		if _, err := http.ReadRequest(p.in); err != nil {
-			return
-		}
-		for {
-			if _, err := io.WriteString(p.TCPConn, "HTTP/1.1 103 Early Hints\r\nX-A: 1\r\n\r\n"); err != nil {
-				return
-			}
-		}
-	}), setup{timeout: 100 * time.Millisecond})
-	p := s.dial(request("POST /", "x", "Content-Length: 1"))
-	wantReply(t, final(p), http.StatusGatewayTimeout, "upstream_timeout", "Upstream timed out")
-	wantOutcome(t, s.only(audit.Completed), audit.Timeout, "upstream_timeout", 504, 0)
-}
-
 // An upstream that takes nothing of an upload has not even begun to be late with
 // its reply.
 func TestUpstreamsThatTakeNothingTimeOut(t *testing.T) {
