@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/http"
 	"sync"
 	"time"
 )
@@ -10,7 +11,7 @@ const (
 	refusalRate    = 2000 // a second; a core does ten times as many
 	refusalBurst   = 500
 	refusalWait    = time.Second // the longest
-	refusalWaiters = 1024
+	refusalWaiters = 4096
 )
 
 // A throttle makes callers that nobody knows wait for their refusal when there
@@ -54,23 +55,39 @@ func (t *throttle) leave() {
 }
 
 // slowDown lets a caller whom nobody knows wait for its refusal, if there are too
-// many of them.
+// many of them. Too many that wait lose their connections. A stream of HTTP/2
+// that was reset waits too: only so does a client that resets all of them come to
+// the bound of its connection (CVE-2023-44487).
 func (x *exchange) slowDown() {
 	if x.record.UserID != "" || x.h.draining.Load() {
 		return
 	}
 	wait, ok := x.h.unknown.enter(time.Now())
 	if !ok {
-		x.w.Header().Set("Connection", "close")
+		x.sendAway()
 	}
 	if wait == 0 {
 		return
 	}
 	defer x.h.unknown.leave()
+	gone := x.r.Context().Done()
+	if x.r.ProtoMajor >= 2 {
+		gone = x.h.base.Done()
+	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-x.r.Context().Done():
+	case <-gone:
+	}
+}
+
+// sendAway makes the connection end with the reply: on HTTP/2 that is GOAWAY, which
+// goes out with a head, be it that of a stream that was reset.
+func (x *exchange) sendAway() {
+	x.w.Header().Set("Connection", "close")
+	if x.r.ProtoMajor >= 2 && x.left() {
+		x.w.WriteHeader(http.StatusServiceUnavailable)
+		_ = http.NewResponseController(x.w).Flush() // nobody is there to read it
 	}
 }

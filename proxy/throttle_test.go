@@ -41,7 +41,7 @@ func TestAFloodOfRefusalsIsHeldToItsRate(t *testing.T) {
 		}
 		last = wait
 	}
-	want := proxy.RefusalWaiters * time.Second / proxy.RefusalRate
+	want := min(proxy.RefusalWaiters*time.Second/proxy.RefusalRate, proxy.RefusalWait)
 	if last != want {
 		t.Errorf("got a wait of %v behind %d others, want %v", last, proxy.RefusalWaiters, want)
 	}
@@ -77,4 +77,15 @@ func TestVerifiedUsersAreNotSlowedDown(t *testing.T) {
 	if !res.Close {
 		t.Error("got a refusal in a flood that keeps its connection, want Connection: close")
 	}
+}
+
+// Streams that are reset at once must not be a way round (CVE-2023-44487).
+func TestFloodsOfResetStreamsLoseTheirConnection(t *testing.T) {
+	t.Parallel()
+	s := start(t, record(t, okReply).addr, setup{})
+	f := s.dialFields()
+	s.handler.Flood() // others have gone before
+	f.headers(1, flagEndStream, ":method: GET", ":path: /", ":scheme: http", ":authority: a")
+	f.write(frame{kind: frameReset, stream: 1, payload: []byte{0, 0, 0, 8}})
+	f.until(frameGoAway, 0)
 }
