@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -35,6 +36,10 @@ type conn struct {
 	state   atomic.Int32
 	asked   bool // a request began that no handler has seen; HTTP/1 only
 	stalled atomic.Bool
+	known   atomic.Bool   // somebody who is known uses it
+	paused  atomic.Int64  // until then nothing is read, in ns since 1970; 0: it is
+	gone    chan struct{} // closed with it
+	once    sync.Once     // of that
 	mute    atomic.Bool
 }
 
@@ -58,6 +63,7 @@ func ownConn(c net.Conn) *conn {
 
 // Read implements [net.Conn].
 func (c *conn) Read(p []byte) (int, error) {
+	c.rested()
 	n, err := c.Conn.Read(p)
 	if n > 0 && !c.wake(p[:n]) {
 		return 0, net.ErrClosed
@@ -168,6 +174,7 @@ func (c *conn) reset() {
 
 // Close implements [net.Conn].
 func (c *conn) Close() error {
+	c.once.Do(func() { close(c.gone) })
 	c.state.Store(connClosed)
 	c.server.forget(c)
 	return c.Conn.Close()

@@ -106,6 +106,9 @@ const unreadBodyWait = time.Second
 // begin records the request; when it returns nil, that is durable.
 func (x *exchange) begin(session *clerk.Session) (err error) {
 	x.session = session
+	if c := connOf(x.r.Context()); c != nil && session != nil {
+		c.known.Store(true)
+	}
 	x.trail, err = x.h.Trail.Begin(x.r.Context(), &x.record)
 	if err != nil {
 		x.h.Log.Debug("audit begin", zap.Error(err), zap.String("request_id", x.record.RequestID))

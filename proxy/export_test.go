@@ -39,22 +39,31 @@ func Lift(names []string, res http.Response, content []byte) map[string]string {
 // A Throttle is what slows a flood of refusals down.
 type Throttle struct{ throttle }
 
-// Enter and Leave are as in the product.
-func (t *Throttle) Enter(now time.Time) (time.Duration, bool) { return t.enter(now) }
-func (t *Throttle) Leave()                                    { t.leave() }
+// Enter is as in the product.
+func (t *Throttle) Enter(now time.Time) time.Duration { return t.enter(now) }
 
 // Bounds of a Throttle.
 const (
-	RefusalRate    = refusalRate
-	RefusalBurst   = refusalBurst
-	RefusalWait    = refusalWait
-	RefusalWaiters = refusalWaiters
+	RefusalRate  = refusalRate
+	RefusalBurst = refusalBurst
+	RefusalWait  = refusalWait
 )
 
-// Flood makes it as if as many callers waited for their refusals as may.
+// Flood makes it as if a flood of refusals had begun that ends in an hour.
 func (h *Handler) Flood() {
 	h.unknown.mu.Lock()
 	defer h.unknown.mu.Unlock()
-	h.unknown.waiting = refusalWaiters
 	h.unknown.due = time.Now().Add(time.Hour)
+}
+
+// Paused returns how many connections nothing is read from.
+func (s *Server) Paused() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.paused.Load() != 0 {
+			n++
+		}
+	}
+	return n
 }

@@ -97,19 +97,26 @@ func (c *http2Peer) grant(stream, bytes uint32) {
 		frame{kind: frameWindow, payload: payload})
 }
 
+// readAny returns the next frame; false means that there is none.
+func (c *http2Peer) readAny() (frame, bool) {
+	var head [9]byte
+	if _, err := io.ReadFull(c.Conn, head[:]); err != nil {
+		return frame{}, false
+	}
+	f := frame{
+		kind: head[3], flags: head[4], stream: binary.BigEndian.Uint32(head[5:]),
+		payload: make([]byte, int(head[0])<<16|int(head[1])<<8|int(head[2])),
+	}
+	_, err := io.ReadFull(c.Conn, f.payload)
+	return f, err == nil
+}
+
 // read returns the next frame that is not about settings and pings; false means
 // that the connection has ended.
 func (c *http2Peer) read() (frame, bool) {
 	for {
-		var head [9]byte
-		if _, err := io.ReadFull(c.Conn, head[:]); err != nil {
-			return frame{}, false
-		}
-		f := frame{
-			kind: head[3], flags: head[4], stream: binary.BigEndian.Uint32(head[5:]),
-			payload: make([]byte, int(head[0])<<16|int(head[1])<<8|int(head[2])),
-		}
-		if _, err := io.ReadFull(c.Conn, f.payload); err != nil {
+		f, ok := c.readAny()
+		if !ok {
 			return frame{}, false
 		}
 		if f.kind != frameSettings && f.kind != framePing {

@@ -44,7 +44,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 	c := &conn{
 		Conn: accepted, server: s, stall: s.handler.StallTimeout,
-		secure: s.secure, accepted: time.Now(),
+		secure: s.secure, accepted: time.Now(), gone: make(chan struct{}),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

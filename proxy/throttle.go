@@ -1,32 +1,28 @@
 package proxy
 
 import (
-	"net/http"
 	"sync"
 	"time"
 )
 
 // Bounds of a flood of refusals. What is below them is answered at once.
 const (
-	refusalRate    = 2000 // a second; a core does ten times as many
-	refusalBurst   = 500
-	refusalWait    = time.Second // the longest
-	refusalWaiters = 4096
+	refusalRate  = 2000 // a second; a core does ten times as many
+	refusalBurst = 500
+	refusalWait  = time.Second // the longest
 )
 
-// A throttle makes callers that nobody knows wait for their refusal when there
-// are too many of them, so that a flood takes no time from those who are known
-// (a leaky bucket as a meter: the generic cell rate algorithm). The zero value is
-// ready; it is safe for concurrent use.
+// A throttle makes callers that nobody knows wait when too many of them are
+// refused, so that a flood takes no time from those who are known (a leaky bucket
+// as a meter: the generic cell rate algorithm). The zero value is ready; it is
+// safe for concurrent use.
 type throttle struct {
-	mu      sync.Mutex
-	due     time.Time // when the last one would be answered at the rate
-	waiting int
+	mu  sync.Mutex
+	due time.Time // when the last one would have come at the rate
 }
 
-// enter returns how long the next refusal has to wait; 0 is at once. Who has
-// waited must leave. Not ok means that too many wait: the connection has to end.
-func (t *throttle) enter(now time.Time) (wait time.Duration, ok bool) {
+// enter returns how long one more has to wait; 0 is not at all.
+func (t *throttle) enter(now time.Time) (wait time.Duration) {
 	const each, slack = time.Second / refusalRate, refusalBurst * time.Second / refusalRate
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -34,60 +30,56 @@ func (t *throttle) enter(now time.Time) (wait time.Duration, ok bool) {
 		t.due = floor
 	}
 	t.due = t.due.Add(each)
-	wait = t.due.Sub(now)
-	switch {
-	case wait <= 0:
-		return 0, true
-	case wait > refusalWait:
-		wait, t.due = refusalWait, now.Add(refusalWait)
+	if latest := now.Add(refusalWait); t.due.After(latest) {
+		t.due = latest
 	}
-	if t.waiting == refusalWaiters {
-		return 0, false
-	}
-	t.waiting++
-	return wait, true
+	return max(t.due.Sub(now), 0)
 }
 
-func (t *throttle) leave() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.waiting--
-}
-
-// slowDown lets a caller whom nobody knows wait for its refusal, if there are too
-// many of them. Too many that wait lose their connections. A stream of HTTP/2
-// that was reset waits too: only so does a client that resets all of them come to
-// the bound of its connection (CVE-2023-44487).
+// slowDown lets a caller whom nobody knows wait, if there are too many of them:
+// on HTTP/1 for its refusal. On HTTP/2, where that would hold up nobody who resets
+// his streams (CVE-2023-44487), it is the connection that waits, unless somebody
+// who is known uses it too.
 func (x *exchange) slowDown() {
 	if x.record.UserID != "" || x.h.draining.Load() {
 		return
 	}
-	wait, ok := x.h.unknown.enter(time.Now())
-	if !ok {
-		x.sendAway()
-	}
+	wait := x.h.unknown.enter(time.Now())
 	if wait == 0 {
 		return
 	}
-	defer x.h.unknown.leave()
-	gone := x.r.Context().Done()
 	if x.r.ProtoMajor >= 2 {
-		gone = x.h.base.Done()
+		if c := connOf(x.r.Context()); c != nil {
+			c.pause(wait)
+		}
+		return
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-gone:
+	case <-x.r.Context().Done():
 	}
 }
 
-// sendAway makes the connection end with the reply: on HTTP/2 that is GOAWAY, which
-// goes out with a head, be it that of a stream that was reset.
-func (x *exchange) sendAway() {
-	x.w.Header().Set("Connection", "close")
-	if x.r.ProtoMajor >= 2 && x.left() {
-		x.w.WriteHeader(http.StatusServiceUnavailable)
-		_ = http.NewResponseController(x.w).Flush() // nobody is there to read it
+// pause has nothing read from the connection for so long.
+func (c *conn) pause(d time.Duration) {
+	if !c.known.Load() {
+		c.paused.Store(time.Now().Add(d).UnixNano())
 	}
+}
+
+// rested waits for as long as the connection is paused.
+func (c *conn) rested() {
+	until := c.paused.Load()
+	if until == 0 {
+		return
+	}
+	timer := time.NewTimer(time.Until(time.Unix(0, until)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.gone:
+	}
+	c.paused.CompareAndSwap(until, 0)
 }
