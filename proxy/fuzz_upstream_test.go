@@ -19,18 +19,19 @@ import (
 
 // A strictUpstream takes nothing but well-formed requests, and keeps what came.
 type strictUpstream struct {
-	addr           string
-	transport      *http.Transport // to it
-	dialled, ended atomic.Int64    // connections
+	addr      string
+	transport *http.Transport // to it
+	dialling  atomic.Int64    // connections
 
 	mu     sync.Mutex
-	seen   []*wireRequest // as they began
-	faults []error        // what was no request
+	open   map[string]bool // connections by the address of their other side
+	seen   []*wireRequest  // as they began
+	faults []error         // what was no request
 }
 
 func newStrictUpstream(f *testing.F) *strictUpstream {
 	f.Helper()
-	u := &strictUpstream{}
+	u := &strictUpstream{open: make(map[string]bool)}
 	u.addr = upstream(f, u.serve)
 	transport, _, err := proxy.NewTransport(proxy.TransportConfig{
 		Upstream: &url.URL{Scheme: "http", Host: u.addr},
@@ -40,10 +41,13 @@ func newStrictUpstream(f *testing.F) *strictUpstream {
 	}
 	dial := transport.DialContext
 	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		u.dialled.Add(1)
+		u.dialling.Add(1)
+		defer u.dialling.Add(-1)
 		c, err := dial(ctx, network, addr)
-		if err != nil {
-			u.dialled.Add(-1)
+		if err == nil {
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			u.open[c.LocalAddr().String()] = true
 		}
 		return c, err
 	}
@@ -54,7 +58,7 @@ func newStrictUpstream(f *testing.F) *strictUpstream {
 
 // serve takes the requests of a connection.
 func (u *strictUpstream) serve(p *peer) {
-	defer u.ended.Add(1)
+	defer u.end(p.RemoteAddr().String())
 	for {
 		r, err := readWireHead(p.in)
 		if err == nil {
@@ -71,6 +75,19 @@ func (u *strictUpstream) serve(p *peer) {
 		}
 		return
 	}
+}
+
+func (u *strictUpstream) end(addr string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.open, addr)
+}
+
+// rests reports whether no connection is open, or about to be.
+func (u *strictUpstream) rests() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.dialling.Load() == 0 && len(u.open) == 0
 }
 
 func (u *strictUpstream) note(r *wireRequest) {
@@ -111,14 +128,12 @@ func (u *strictUpstream) answer(c *net.TCPConn, in *bufio.Reader, r *wireRequest
 // end. No request may be under way.
 func (u *strictUpstream) take(t *testing.T) (seen []*wireRequest, faults []error) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Microsecond) {
-		u.transport.CloseIdleConnections()
-		if u.ended.Load() == u.dialled.Load() {
-			break
-		}
+	deadline := time.Now().Add(patience)
+	for u.transport.CloseIdleConnections(); !u.rests(); u.transport.CloseIdleConnections() {
 		if time.Now().After(deadline) {
-			t.Fatalf("a connection to the upstream stays open: %d of %d", u.ended.Load(), u.dialled.Load())
+			t.Fatal("a connection to the upstream stays open")
 		}
+		time.Sleep(50 * time.Microsecond)
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
