@@ -62,7 +62,7 @@ func fuzzSeeds() []string {
 		},
 		[]string{ // who asks, and what is asked for besides
 			asking("GET /", "", "X-User-ID: user_B", "x-user-id: user_C", "X-UserID: user_D"),
-			asking("GET /", "", "X_User_ID: user_B") + hidden, asking("GET /", "", "Connection: X-User-ID"),
+			asking("GET /", "", "X_User_ID: user_B") + hidden, asking("GET /", "", "X_A: b"), asking("GET /", "", "Connection: X-User-ID"),
 			asking("GET /", "", "Authorization: Bearer x"), asking("GET /", "", "X-Actor-ID: user_B"),
 			asking("GET /", "", "Te: trailers", "Keep-Alive: 5", "Proxy-Connection: a", "Forwarded: for=b"),
 			asking("GET /ws", hidden, "Connection: Upgrade", "Upgrade: websocket"),
