@@ -58,7 +58,7 @@ func FuzzStrip(f *testing.F) {
 	})
 	for _, seed := range []string{
 		"", "X-User-ID: user_B\nx-user-id: user_C\nX-UserID: user_D\nXuser-ID: user_E",
-		"X_User_ID: user_B", "Authorization: Bearer x\nX_A: b", "X.User.ID: user_B", "X-User-Id-: user_B\n-X-Us-Er-Id: a\nX--User-ID: b",
+		"X_User_ID: user_B", "Authorization: Bearer x", "X_A: b", "X.User.ID: user_B", "X-User-Id-: user_B\n-X-Us-Er-Id: a\nX--User-ID: b",
 		"Connection: X-User-ID, X-Request-ID, Authorization\nAuthorization: Bearer x",
 		"Connection: upgrade\nUpgrade: websocket\nX-Actor-ID: user_B\nXActorID: user_B",
 		"Connection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAMAAABk",
