@@ -22,8 +22,8 @@ import (
 // token.
 const lastRequest = "GET /last HTTP/1.1\r\nHost: api.example\r\nConnection: close\r\n\r\n"
 
-// quiet is how long a client that says no more waits for the end.
-const quiet = 5 * time.Millisecond
+// silence is how long a client that says no more waits for the end.
+const silence = 5 * time.Millisecond
 
 // A fuzzBed is a sidecar between a client that says anything and an upstream that
 // takes no nonsense.
@@ -55,7 +55,7 @@ func (bed *fuzzBed) say(t *testing.T, text string, leaves bool) {
 	p := newPeer(t, c)
 	_, _ = io.WriteString(p.TCPConn, text) // it may be closed on us
 	if !leaves {
-		_ = p.SetReadDeadline(time.Now().Add(quiet))
+		_ = p.SetReadDeadline(time.Now().Add(silence))
 		_, err = io.Copy(io.Discard, p.TCPConn)
 		leaves = errors.Is(err, os.ErrDeadlineExceeded) // it waits for more than there is
 	}
