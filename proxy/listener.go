@@ -15,18 +15,21 @@ type listener struct {
 	closed atomic.Bool
 }
 
-// acceptGrace is how long connections are still accepted when the listener is to
-// be closed: those that clients have made already, and that it would reset.
-const acceptGrace = 10 * time.Millisecond
+// acceptGrace is how long it must have been quiet before a listener is closed. It
+// would reset the connections that clients have made and nobody has accepted.
+const acceptGrace = 2 * time.Millisecond
 
 // lastCall closes the listener once it has accepted what waits.
 func (l *listener) lastCall() {
-	if soon, ok := l.Listener.(interface{ SetDeadline(time.Time) error }); ok {
-		if soon.SetDeadline(time.Now().Add(acceptGrace)) == nil {
-			return // Accept closes it
-		}
+	if !l.wakeAt(time.Unix(1, 0)) {
+		_ = l.Close() // Serve says what it ended with
 	}
-	_ = l.Close() // Serve says what it ended with
+}
+
+// wakeAt has Accept return at that time; false where the listener can't.
+func (l *listener) wakeAt(t time.Time) bool {
+	d, ok := l.Listener.(interface{ SetDeadline(time.Time) error })
+	return ok && d.SetDeadline(t) == nil
 }
 
 func (l *listener) isOpen() bool { return !l.closed.Load() }
@@ -35,6 +38,9 @@ func (l *listener) isOpen() bool { return !l.closed.Load() }
 func (l *listener) Accept() (net.Conn, error) {
 	s := l.server
 	accepted, err := l.Listener.Accept()
+	if err != nil && s.closing.Load() && l.wakeAt(time.Now().Add(acceptGrace)) {
+		accepted, err = l.Listener.Accept() // what waits, if anything does
+	}
 	if err != nil && s.closing.Load() {
 		_ = l.Close()
 		return nil, http.ErrServerClosed
