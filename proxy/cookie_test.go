@@ -105,8 +105,10 @@ func TestCookiesHoldNoTokenUnlessSaid(t *testing.T) {
 	t.Parallel()
 	rec := record(t, okReply)
 	s := start(t, rec.addr, setup{})
-	wantReply(t, s.dial(plain("GET /", "", sessionCookie())).reply("GET"),
-		http.StatusUnauthorized, "token_missing", "Not authenticated")
+	for _, cookie := range []string{sessionCookie(), "Cookie: =" + goodToken(), "Cookie: " + goodToken()} {
+		wantReply(t, s.dial(plain("GET /", "", cookie)).reply("GET"),
+			http.StatusUnauthorized, "token_missing", "Not authenticated")
+	}
 	if n := rec.hits(); n != 0 {
 		t.Errorf("got %d requests upstream, want none", n)
 	}

@@ -217,3 +217,21 @@ func TestTwoHostsAreRefused(t *testing.T) {
 		t.Errorf("got %d requests upstream, want none: %q", n, rec.requests)
 	}
 }
+
+// Nobody waits for the content of a request that says itself that it is too long.
+func TestContentKnownToBeTooLongIsNotAskedFor(t *testing.T) {
+	t.Parallel()
+	rec := record(t, okReply)
+	s := start(t, rec.addr, setup{proxy: proxy.Config{MaxBodyBytes: 10}})
+	p := s.dial(request("POST /", "", "Content-Length: 11", "Expect: 100-continue"))
+	wantReply(t, p.reply("POST"), http.StatusRequestEntityTooLarge, "body_too_large",
+		"The request body is too large")
+	_ = p.Close()
+	wantStatus(t, s.dial(request("POST /", "0123456789", "Content-Length: 10")).reply("POST"), http.StatusOK)
+	if got := rec.one(t); !strings.HasSuffix(got, "0123456789") {
+		t.Errorf("got %q upstream, want the second request", got)
+	}
+	if r := s.only(audit.Refused); r.Reason != "body_too_large" || r.UserID != userA {
+		t.Errorf("got %q of %q recorded", r.Reason, r.UserID)
+	}
+}

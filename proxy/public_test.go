@@ -72,6 +72,9 @@ var waysOut = []string{
 	"/%25252e%25252e/jobs", "/..#/jobs", "/..%23/jobs", "/..%3f/jobs", "/..%3F/jobs", "/..%00/jobs",
 	"/%00/../jobs", "/..%0a/jobs", "/..%09/jobs", "/..%0d%0aX-User-ID:%20user_B", "/..%7f/jobs",
 	"/..%20/jobs", "/.%20/jobs", "/.../jobs", "/..../jobs", "/%20../jobs", "/..%20", "/%20./jobs",
+	// nothing but one character that some server reads in another way
+	"/a%2fb", "/a%2Fb", "/a%5cb", "/%2ea", "/a%3bb", "/a%23b", "/a%3fb", "/a%25b", "/a%00b", "/a%1fb", "/a%7Fb",
+	"/a;b", `/a\b`, "/a#b",
 	// overlong, halved and full-width
 	"/%c0%ae%c0%ae/jobs", "/%c0%ae%c0%ae%c0%afjobs", "/..%c0%afjobs", "/..%e0%80%afjobs",
 	"/%e0%80%ae%e0%80%ae/jobs", "/%f0%80%80%ae/jobs", "/%ff", "/%c3", "/%ed%a0%80", "/\xc0\xae\xc0\xae/jobs",
