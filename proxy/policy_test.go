@@ -140,7 +140,7 @@ func TestSubjectsThatAreNoHeaderAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, sub := range map[string]string{
 		"line": "user_A\r\nX-Actor-ID: user_B", "line feed": "user_A\n", "NUL": "user_\x00A",
-		"non-ASCII": "user_Ä", "blank inside": "user_A B\u0085", "blank behind": "user_A ",
+		"non-ASCII": "user_Ä", "blank inside": "user_A B", "C1": "user_A\u0085", "blank behind": "user_A ",
 		"blank before": " user_A", "long": "user_" + strings.Repeat("a", 252), "DEL": "user_\x7f",
 	} {
 		t.Run(name, func(t *testing.T) {

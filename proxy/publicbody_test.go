@@ -18,6 +18,24 @@ func TestReroutingHeadersOfVerifiedUsersPass(t *testing.T) {
 	}
 }
 
+func TestOddHeaderNamesAreRefusedOnEveryRoute(t *testing.T) {
+	t.Parallel()
+	rec := record(t, okReply)
+	s := start(t, rec.addr, forwarding())
+	for _, name := range []string{"X_User_ID", "x.user.id", "X!User#ID"} {
+		for _, text := range []string{
+			plain("GET /health", "", name+": user_B"),
+			plain("OPTIONS /", "", append([]string{name + ": user_B"}, aPreflight...)...),
+		} {
+			wantStatus(t, s.dial(text).reply("GET"), http.StatusBadRequest)
+		}
+	}
+	if n := rec.hits(); n != 0 {
+		t.Errorf("got %d requests upstream, want none", n)
+	}
+	wantRefused(t, s, 6)
+}
+
 func TestTrailersOfPublicRequestsAreNotForwarded(t *testing.T) {
 	t.Parallel()
 	rec := record(t, okReply)
