@@ -235,3 +235,14 @@ func TestContentKnownToBeTooLongIsNotAskedFor(t *testing.T) {
 		t.Errorf("got %q of %q recorded", r.Reason, r.UserID)
 	}
 }
+
+func TestOldRequestsNeedNoHost(t *testing.T) {
+	t.Parallel()
+	rec := record(t, okReply)
+	s := start(t, rec.addr, setup{})
+	wantStatus(t, s.dial("GET / HTTP/1.0\r\n"+authorization()+"\r\n\r\n").reply("GET"), http.StatusOK)
+	got := rec.one(t)
+	if host := headerOf(got, "X-Forwarded-Host"); host != nil || len(headerOf(got, "Host")) != 1 {
+		t.Errorf("got %q upstream, want one Host and no client's", got)
+	}
+}

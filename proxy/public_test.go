@@ -222,7 +222,7 @@ func TestPublicRequestsCarryNobody(t *testing.T) {
 	t.Parallel()
 	forged := []string{
 		"X-User-ID: user_B", "x-user-id: user_B", "XUserID: user_B", "X-Actor-ID: user_B", "X-ActorID: user_B",
-		"X-User-Email: user_B", "X-Org-ID: user_B", "Connection: X-User-ID", "X-Request-ID: user_B",
+		"X-User-Email: user_B", "X-Org-ID: user_B", "Connection: X-User-ID", "X-Request-ID: user_B", "XRequestID: user_B",
 		"Proxy-Authorization: Basic user_B",
 		"X-HTTP-Method-Override: user_B", "X-HTTP-Method: user_B", "X-Method-Override: user_B",
 		"X-Original-URL: user_B", "X-Original-URI: user_B", "X-Original-Method: user_B",

@@ -64,6 +64,28 @@ func TestPublicWebSocketsAreNobodys(t *testing.T) {
 	wantNobody(t, s)
 }
 
+// A WebSocket begins with a GET without content; whatever else asks for one is an
+// ordinary request.
+func TestOtherRequestsAreNotUpgraded(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"content": request("GET /ws", "abc", webSocket, "Content-Length: 3"),
+		"chunks":  request("GET /ws", "3\r\nabc\r\n0\r\n\r\n", webSocket, "Transfer-Encoding: chunked"),
+		"POST":    request("POST /ws", "", webSocket),
+		"two":     request("GET /ws", "", "Connection: Upgrade", "Upgrade: websocket, h2c"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rec := record(t, okReply)
+			s := start(t, rec.addr, setup{})
+			wantStatus(t, s.dial(text).reply("GET"), http.StatusOK)
+			if got := rec.one(t); headerOf(got, "Upgrade") != nil || headerOf(got, "Connection") != nil {
+				t.Errorf("got an upgrade upstream: %q", got)
+			}
+		})
+	}
+}
+
 // What follows a refused upgrade is the next request, and is judged like one.
 func TestPublicUpgradesThatFailLeaveNoTunnel(t *testing.T) {
 	t.Parallel()
