@@ -86,6 +86,23 @@ func TestOtherRequestsAreNotUpgraded(t *testing.T) {
 	}
 }
 
+func TestMalformedUpgradesAreRefused(t *testing.T) {
+	t.Parallel()
+	rec := record(t, okReply)
+	s := start(t, rec.addr, forwarding())
+	const odd = "Upgrade: web\xffsocket"
+	for _, text := range []string{
+		request("GET /ws", "", "Connection: Upgrade", odd), plain("GET /docs/ws", "", "Connection: Upgrade", odd),
+		plain("OPTIONS /", "", append([]string{"Connection: Upgrade", odd}, aPreflight...)...),
+	} {
+		wantReply(t, s.dial(text).reply("GET"), http.StatusBadRequest, "request_invalid",
+			"the Upgrade header is malformed")
+	}
+	if n := rec.hits(); n != 0 {
+		t.Errorf("got %d requests upstream, want none", n)
+	}
+}
+
 // What follows a refused upgrade is the next request, and is judged like one.
 func TestPublicUpgradesThatFailLeaveNoTunnel(t *testing.T) {
 	t.Parallel()
