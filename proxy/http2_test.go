@@ -144,18 +144,21 @@ func TestHTTP2RequestsOfNoFormReachNobody(t *testing.T) {
 		fields []string
 		reason string // of ours
 	}{
-		"blank in the path":      {asked("GET", "/a b"), "request_invalid"},
-		"blank in the query":     {asked("GET", "/?a b"), "request_invalid"},
-		"a second version":       {asked("GET", "/jobs HTTP/1.1"), "request_invalid"},
-		"a second line":          {asked("GET", "/ HTTP/1.1\r\nX-User-ID: user_B"), ""},
-		"control in the path":    {asked("GET", "/\x01"), ""},
-		"blank in the method":    {asked("GE T", "/"), "request_invalid"},
-		"colon in the method":    {asked("GET:", "/"), "request_invalid"},
-		"a line in the method":   {asked("GET / HTTP/1.1\r\nX: ", "/"), ""},
-		"absolute path":          {asked("GET", "http://evil.example/"), "request_invalid"},
-		"asterisk":               {asked("GET", "*"), "request_invalid"},
-		"no slash":               {asked("GET", "evil.example"), ""},
-		"CONNECT":                {[]string{":method: CONNECT", ":authority: evil.example:443"}, "method_not_allowed"},
+		"blank in the path":    {asked("GET", "/a b"), "request_invalid"},
+		"blank in the query":   {asked("GET", "/?a b"), "request_invalid"},
+		"a second version":     {asked("GET", "/jobs HTTP/1.1"), "request_invalid"},
+		"a second line":        {asked("GET", "/ HTTP/1.1\r\nX-User-ID: user_B"), ""},
+		"control in the path":  {asked("GET", "/\x01"), ""},
+		"blank in the method":  {asked("GE T", "/"), "request_invalid"},
+		"colon in the method":  {asked("GET:", "/"), "request_invalid"},
+		"a line in the method": {asked("GET / HTTP/1.1\r\nX: ", "/"), ""},
+		"absolute path":        {asked("GET", "http://evil.example/"), "request_invalid"},
+		"asterisk":             {asked("GET", "*"), "request_invalid"},
+		"no slash":             {asked("GET", "evil.example"), ""},
+		"CONNECT": {
+			[]string{":method: CONNECT", ":authority: evil.example:443"},
+			"method_not_allowed",
+		},
 		"CONNECT of a path":      {asked("CONNECT", "/jobs"), ""},
 		"extended CONNECT":       {asked("CONNECT", "/jobs", ":protocol: websocket"), ""},
 		"TRACE":                  {asked("TRACE", "/"), "method_not_allowed"},
@@ -167,7 +170,10 @@ func TestHTTP2RequestsOfNoFormReachNobody(t *testing.T) {
 		"two in the authority":   {pseudo("GET", "/", "api.example,evil.example"), "request_invalid"},
 		"user in the authority":  {pseudo("GET", "/", "a@b"), ""},
 		"another host":           {asked("GET", "/", "host: evil.example"), "request_invalid"},
-		"one more host":          {asked("GET", "/", "host: api.example", "host: evil"), "request_invalid"},
+		"one more host": {
+			asked("GET", "/", "host: api.example", "host: evil"),
+			"request_invalid",
+		},
 		"two hosts": {
 			append(asked("GET", "/")[:3], "host: api.example", "host: evil.example"), "request_invalid",
 		},
@@ -239,7 +245,8 @@ func TestContentOfCONNECTReachesNobody(t *testing.T) {
 	rec := record(t, okReply)
 	s := start(t, rec.addr, setup{})
 	f := s.dialHTTP2()
-	f.headers(1, 0, ":method: CONNECT", ":authority: api.example:80", "authorization: Bearer "+goodToken())
+	f.headers(1, 0, ":method: CONNECT", ":authority: api.example:80",
+		"authorization: Bearer "+goodToken())
 	f.write(frameData, endStream, 1, plain("GET /smuggled", ""))
 	if got := f.answer(1); !strings.Contains(got, "method_not_allowed") {
 		t.Errorf("got %q, want method_not_allowed", got)

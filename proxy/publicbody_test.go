@@ -11,7 +11,8 @@ func TestReroutingHeadersOfVerifiedUsersPass(t *testing.T) {
 	t.Parallel()
 	rec := record(t, okReply)
 	s := start(t, rec.addr, public())
-	s.dial(request("GET /jobs", "", "X-HTTP-Method-Override: DELETE", "X-Original-URL: /x")).reply("GET")
+	s.dial(request("GET /jobs", "", "X-HTTP-Method-Override: DELETE",
+		"X-Original-URL: /x")).reply("GET")
 	got := rec.one(t)
 	if headerOf(got, "X-HTTP-Method-Override") == nil || headerOf(got, "X-Original-URL") == nil {
 		t.Errorf("got %q upstream, want what is not ours unchanged", got)
@@ -41,7 +42,8 @@ func TestTrailersOfPublicRequestsAreNotForwarded(t *testing.T) {
 	rec := record(t, okReply)
 	s := start(t, rec.addr, public())
 	body := "3\r\nabc\r\n0\r\nX-User-ID: user_B\r\nAuthorization: user_B\r\n\r\n"
-	res := s.dial(plain("POST /hooks/x", body, "Transfer-Encoding: chunked", "Trailer: X-User-ID")).reply("POST")
+	res := s.dial(plain("POST /hooks/x", body, "Transfer-Encoding: chunked",
+		"Trailer: X-User-ID")).reply("POST")
 	wantStatus(t, res, http.StatusOK)
 	if got := rec.one(t); strings.Contains(got, "user_B") || headerOf(got, "Trailer") != nil {
 		t.Errorf("got a trailer upstream: %q", got)
@@ -92,7 +94,8 @@ func TestMalformedUpgradesAreRefused(t *testing.T) {
 	s := start(t, rec.addr, forwarding())
 	const odd = "Upgrade: web\xffsocket"
 	for _, text := range []string{
-		request("GET /ws", "", "Connection: Upgrade", odd), plain("GET /docs/ws", "", "Connection: Upgrade", odd),
+		request("GET /ws", "", "Connection: Upgrade", odd), plain("GET /docs/ws", "",
+			"Connection: Upgrade", odd),
 		plain("OPTIONS /", "", append([]string{"Connection: Upgrade", odd}, aPreflight...)...),
 	} {
 		wantReply(t, s.dial(text).reply("GET"), http.StatusBadRequest, "request_invalid",
@@ -150,10 +153,12 @@ func TestPublicRoutesAreTheSameOverHTTP2(t *testing.T) {
 		return f.answer(1)
 	}
 	for _, path := range []string{
-		"/jobs", "/docs", "/docs/../jobs", "/docs/%2e%2e/jobs", "/docs/..%2fjobs", "/docs/..;/jobs", "//jobs",
+		"/jobs", "/docs", "/docs/../jobs", "/docs/%2e%2e/jobs", "/docs/..%2fjobs", "/docs/..;/jobs",
+		"//jobs",
 		`/docs\..\jobs`, "/docs/..#/jobs", "/docs/é", "/health#/../jobs", "/docs//jobs", "/docs/.. /jobs",
 	} {
-		if got := ask(path); !strings.Contains(got, "token_missing") && !strings.Contains(got, "request_invalid") {
+		if got := ask(path); !strings.Contains(got, "token_missing") &&
+			!strings.Contains(got, "request_invalid") {
 			t.Errorf("%s: got %q, want it refused", path, got)
 		}
 	}
