@@ -189,7 +189,7 @@ func TestCookiesWorkOverHTTP2(t *testing.T) {
 	rec := record(t, okReply)
 	s := start(t, rec.addr, withCookie())
 	ask := func(fields ...string) string {
-		f := s.dialHTTP2()
+		f := s.dialFrames()
 		defer f.Close()
 		f.headers(1, endStream, append([]string{
 			":method: POST", ":path: /", ":scheme: http", ":authority: api.example",

@@ -17,15 +17,15 @@ type frames struct{ *peer }
 
 // The frames that are used, and their flags.
 const (
-	frameData, frameHeaders, frameReset, frameSettings = 0, 1, 3, 4
+	kindData, kindHeaders, kindReset, kindSettings = 0, 1, 3, 4
 
 	endStream, endHeaders = 1, 4
 )
 
-func (s *sidecar) dialHTTP2() frames {
+func (s *sidecar) dialFrames() frames {
 	s.t.Helper()
 	f := frames{s.dial("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}
-	f.write(frameSettings, 0, 0, "")
+	f.write(kindSettings, 0, 0, "")
 	return f
 }
 
@@ -47,7 +47,7 @@ func (f frames) headers(stream uint32, flags byte, fields ...string) {
 		block = appendText(block, field[:1]+name)
 		block = appendText(block, value)
 	}
-	f.write(frameHeaders, flags|endHeaders, stream, string(block))
+	f.write(kindHeaders, flags|endHeaders, stream, string(block))
 }
 
 // appendText appends a string with its length before it (RFC 7541 §5).
@@ -74,12 +74,12 @@ func (f frames) answer(stream uint32) (content string) {
 		}
 		ours := binary.BigEndian.Uint32(head[5:]) == stream
 		switch kind := head[3]; {
-		case kind == frameReset && ours:
+		case kind == kindReset && ours:
 			return "reset"
-		case kind == frameData && ours:
+		case kind == kindData && ours:
 			content += string(payload)
 		}
-		if ours && head[3] <= frameHeaders && head[4]&endStream != 0 {
+		if ours && head[3] <= kindHeaders && head[4]&endStream != 0 {
 			return content
 		}
 	}
@@ -98,7 +98,7 @@ func TestHTTP2RequestsAreForwardedAsOneOfHTTP1(t *testing.T) {
 	t.Parallel()
 	rec := record(t, okReply)
 	s := start(t, rec.addr, withClaims())
-	f := s.dialHTTP2()
+	f := s.dialFrames()
 	f.headers(1, endStream, asked("GET", "/jobs/a%2fb?x;y&%zz", "cookie: a=1", "cookie: b=2",
 		"x-user-id: user_B", "x-user-id: user_C", "xuserid: user_B", "x-actor-id: user_B",
 		"x-user-email: b@example.com", "te: trailers", "x-other: 1")...)
@@ -191,7 +191,7 @@ func TestHTTP2RequestsOfNoFormReachNobody(t *testing.T) {
 		"transfer-encoding":  {asked("GET", "/", "transfer-encoding: chunked"), ""},
 		"te of another kind": {asked("GET", "/", "te: gzip"), ""},
 	} {
-		f := s.dialHTTP2()
+		f := s.dialFrames()
 		f.headers(1, endStream, c.fields...)
 		answer := f.answer(1)
 		_ = f.Close()
@@ -220,7 +220,7 @@ func TestHTTP2StreamsAreAuthenticatedOneByOne(t *testing.T) {
 	t.Parallel()
 	rec := record(t, okReply)
 	s := start(t, rec.addr, setup{})
-	f := s.dialHTTP2()
+	f := s.dialFrames()
 	for i, want := range []string{"token_missing", "token_malformed", "ok"} {
 		stream, fields := uint32(2*i+1), asked("GET", "/")
 		switch want {
@@ -244,10 +244,10 @@ func TestContentOfCONNECTReachesNobody(t *testing.T) {
 	t.Parallel()
 	rec := record(t, okReply)
 	s := start(t, rec.addr, setup{})
-	f := s.dialHTTP2()
+	f := s.dialFrames()
 	f.headers(1, 0, ":method: CONNECT", ":authority: api.example:80",
 		"authorization: Bearer "+goodToken())
-	f.write(frameData, endStream, 1, plain("GET /smuggled", ""))
+	f.write(kindData, endStream, 1, plain("GET /smuggled", ""))
 	if got := f.answer(1); !strings.Contains(got, "method_not_allowed") {
 		t.Errorf("got %q, want method_not_allowed", got)
 	}
@@ -270,9 +270,9 @@ func TestHTTP2TrailersAreNotForwarded(t *testing.T) {
 			t.Parallel()
 			rec := record(t, okReply)
 			s := start(t, rec.addr, setup{})
-			f := s.dialHTTP2()
+			f := s.dialFrames()
 			f.headers(1, 0, asked("POST", "/", c.declared)...)
-			f.write(frameData, 0, 1, "abc")
+			f.write(kindData, 0, 1, "abc")
 			f.headers(1, endStream, c.trailer)
 			if got := f.answer(1); !strings.Contains(got, c.reason) {
 				t.Errorf("got %q, want %s", got, c.reason)

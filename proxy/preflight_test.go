@@ -178,11 +178,11 @@ func TestPreflightsAreTheSameOverHTTP2(t *testing.T) {
 	rec := record(t, okReply)
 	denied, forwarded := start(t, rec.addr, public()), start(t, rec.addr, forwarding())
 	ask := func(s *sidecar, end byte, fields ...string) string {
-		f := s.dialHTTP2()
+		f := s.dialFrames()
 		defer f.Close()
 		f.headers(1, end, fields...)
 		if end == 0 {
-			f.write(frameData, endStream, 1, "abc")
+			f.write(kindData, endStream, 1, "abc")
 		}
 		return f.answer(1)
 	}

@@ -145,7 +145,7 @@ func TestPublicRoutesAreTheSameOverHTTP2(t *testing.T) {
 	rec := record(t, okReply)
 	s := start(t, rec.addr, public())
 	ask := func(path string, fields ...string) string {
-		f := s.dialHTTP2()
+		f := s.dialFrames()
 		defer f.Close()
 		f.headers(1, endStream, append([]string{
 			":method: GET", ":path: " + path, ":scheme: http", ":authority: evil.example",
