@@ -122,8 +122,12 @@ func TestHTTP2RequestsAreForwardedAsOneOfHTTP1(t *testing.T) {
 			t.Errorf("got %q upstream in %q", secret, got)
 		}
 	}
-	if r := s.only(audit.Received); r.Proto != "HTTP/2.0" || r.UserID != userA {
+	records := s.records()
+	if r := onlyOf(t, records, audit.Received); r.Proto != "HTTP/2.0" || r.UserID != userA {
 		t.Errorf("got proto %q and user %q", r.Proto, r.UserID)
+	}
+	if r := onlyOf(t, records, audit.Completed); !r.Req.Complete || r.Req.Bytes != 0 {
+		t.Errorf("got request body %+v, want an empty one, complete", r.Req)
 	}
 }
 

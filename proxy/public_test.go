@@ -21,6 +21,9 @@ func public() setup {
 	return with
 }
 
+// emptyReply is one to any method.
+const emptyReply = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
 func TestPublicRoutesNeedNoToken(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
@@ -31,7 +34,7 @@ func TestPublicRoutesNeedNoToken(t *testing.T) {
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
-			rec := record(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			rec := record(t, emptyReply)
 			s := start(t, rec.addr, public())
 			method, _, _ := strings.Cut(line, " ")
 			wantStatus(t, s.dial(plain(line, "")).reply(method), http.StatusOK)
