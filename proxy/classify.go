@@ -66,7 +66,7 @@ func (publicRoute) ServeHTTP(http.ResponseWriter, *http.Request) {}
 // method and path alone: the client chooses its Host. What the mux finds of its
 // own, such as a redirect to a cleaned path, is no public route.
 func (p *publicRoutes) has(r *http.Request) bool {
-	if p == nil {
+	if p == nil || hasUnexpectedContent(r) {
 		return false
 	}
 	raw, _ := rawTarget(r)
@@ -78,6 +78,18 @@ func (p *publicRoutes) has(r *http.Request) bool {
 		Method: r.Method, URL: &url.URL{Path: path, RawPath: raw},
 	})
 	return route == http.Handler(publicRoute{})
+}
+
+// hasUnexpectedContent reports whether a request has content that its method gives
+// no meaning (RFC 9110 §9.3.1): an upstream that does not read it may take it for
+// the next request on the connection.
+func hasUnexpectedContent(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodDelete:
+		return r.ContentLength != 0
+	default:
+		return false
+	}
 }
 
 // plainPath decodes a path that every upstream reads alike; any other is not ok.

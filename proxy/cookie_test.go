@@ -56,13 +56,28 @@ func TestTokensAreTakenFromOnePlaceOnly(t *testing.T) {
 		header []string
 		reason string
 	}{
-		"bad header":         {[]string{"Authorization: Bearer a.b.c", sessionCookie()}, "token_malformed"},
-		"expired header":     {[]string{"Authorization: Bearer " + expired, sessionCookie()}, "token_expired"},
-		"empty header":       {[]string{"Authorization:", sessionCookie()}, "token_malformed"},
-		"Basic header":       {[]string{"Authorization: Basic eDp5", sessionCookie()}, "token_malformed"},
-		"bare header":        {[]string{"Authorization: " + goodToken(), sessionCookie()}, "token_malformed"},
-		"two headers":        {[]string{authorization(), "Authorization: Basic eDp5", sessionCookie()}, "token_malformed"},
-		"two cookies":        {[]string{sessionCookie() + "; __session=" + goodToken()}, "token_malformed"},
+		"bad header": {
+			[]string{"Authorization: Bearer a.b.c", sessionCookie()},
+			"token_malformed",
+		},
+		"expired header": {
+			[]string{"Authorization: Bearer " + expired, sessionCookie()},
+			"token_expired",
+		},
+		"empty header": {[]string{"Authorization:", sessionCookie()}, "token_malformed"},
+		"Basic header": {[]string{"Authorization: Basic eDp5", sessionCookie()}, "token_malformed"},
+		"bare header": {
+			[]string{"Authorization: " + goodToken(), sessionCookie()},
+			"token_malformed",
+		},
+		"two headers": {
+			[]string{authorization(), "Authorization: Basic eDp5", sessionCookie()},
+			"token_malformed",
+		},
+		"two cookies": {
+			[]string{sessionCookie() + "; __session=" + goodToken()},
+			"token_malformed",
+		},
 		"two cookie lines":   {[]string{sessionCookie(), sessionCookie()}, "token_malformed"},
 		"quoted cookie":      {[]string{`Cookie: __session="` + goodToken() + `"`}, "token_malformed"},
 		"blank in it":        {[]string{"Cookie: __session=a.b.c d"}, "token_malformed"},
@@ -94,7 +109,8 @@ func TestTokensAreTakenFromOnePlaceOnly(t *testing.T) {
 			if r := s.only(audit.Refused); r.Reason != c.reason || r.EventType != audit.EventAuthFailure {
 				t.Errorf("got %s %q recorded, want %s", r.EventType, r.Reason, c.reason)
 			}
-			if text := string(s.text()); strings.Contains(text, goodToken()) || strings.Contains(text, expired) {
+			if text := string(s.text()); strings.Contains(text, goodToken()) ||
+				strings.Contains(text, expired) {
 				t.Error("got a token in the trail")
 			}
 		})
@@ -105,8 +121,13 @@ func TestCookiesHoldNoTokenUnlessSaid(t *testing.T) {
 	t.Parallel()
 	rec := record(t, okReply)
 	s := start(t, rec.addr, setup{})
-	wantReply(t, s.dial(plain("GET /", "", sessionCookie())).reply("GET"),
-		http.StatusUnauthorized, "token_missing", "Not authenticated")
+	for _, cookie := range []string{
+		sessionCookie(), "Cookie: =" + goodToken(),
+		"Cookie: " + goodToken(),
+	} {
+		wantReply(t, s.dial(plain("GET /", "", cookie)).reply("GET"),
+			http.StatusUnauthorized, "token_missing", "Not authenticated")
+	}
 	if n := rec.hits(); n != 0 {
 		t.Errorf("got %d requests upstream, want none", n)
 	}
@@ -128,7 +149,10 @@ func TestTheSessionCookieIsStripped(t *testing.T) {
 			[]string{"__sessions=1; x__session=2; __Session=3; __session-x=4; a=__session=5"},
 			[]string{"__sessions=1; x__session=2; __Session=3; __session-x=4; a=__session=5"},
 		},
-		"nothing of it": {[]string{`a=1; b="two, three";c=;; d=a=b`}, []string{`a=1; b="two, three";c=;; d=a=b`}},
+		"nothing of it": {
+			[]string{`a=1; b="two, three";c=;; d=a=b`},
+			[]string{`a=1; b="two, three";c=;; d=a=b`},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -32,7 +32,8 @@ func wantReadable(t *testing.T, name string, res answer, origin string) {
 	t.Helper()
 	got := corsHeaders(res)
 	if got["Access-Control-Allow-Origin"] != origin || got["Vary"] != "Origin" ||
-		got["Access-Control-Expose-Headers"] != "Retry-After, WWW-Authenticate, X-Request-ID" || len(got) != 3 {
+		got["Access-Control-Expose-Headers"] != "Retry-After, WWW-Authenticate, X-Request-ID" ||
+		len(got) != 3 {
 		t.Errorf("%s: got %q, want it readable for %s", name, got, origin)
 	}
 }
@@ -40,7 +41,8 @@ func wantReadable(t *testing.T, name string, res answer, origin string) {
 func TestOurRepliesAreReadableForTheOriginsSaid(t *testing.T) {
 	t.Parallel()
 	s := start(t, record(t, okReply).addr, readable())
-	impersonated := "Authorization: Bearer " + sign(map[string]any{"act": map[string]any{"sub": "user_support"}})
+	impersonated := "Authorization: Bearer " +
+		sign(map[string]any{"act": map[string]any{"sub": "user_support"}})
 	for name, c := range map[string]struct {
 		text   string
 		status int
@@ -51,7 +53,10 @@ func TestOurRepliesAreReadableForTheOriginsSaid(t *testing.T) {
 		"preflight": {plain("OPTIONS /", "", "Origin: "+app, "Access-Control-Request-Method: PUT"), 401},
 		"reason":    {request("DELETE /", "", "Origin: "+app), 428},
 		"actor":     {plain("GET /", "", "Origin: "+app, impersonated), 403},
-		"too large": {request("POST /", strings.Repeat("x", 11), "Origin: "+app, "Content-Length: 11"), 413},
+		"too large": {
+			request("POST /", strings.Repeat("x", 11), "Origin: "+app, "Content-Length: 11"),
+			413,
+		},
 	} {
 		p := s.dial(c.text)
 		res := p.reply("GET")
@@ -81,7 +86,8 @@ func TestOurRepliesAreUnreadableForOthers(t *testing.T) {
 	for name, header := range map[string][]string{
 		"none": nil, "null": {"Origin: null"}, "empty": {"Origin:"}, "star": {"Origin: *"},
 		"another": {"Origin: https://evil.example"}, "two": {"Origin: " + app, "Origin: " + app},
-		"a list": {"Origin: " + app + ", https://evil.example"}, "longer": {"Origin: " + app + ".evil.example"},
+		"a list":      {"Origin: " + app + ", https://evil.example"},
+		"longer":      {"Origin: " + app + ".evil.example"},
 		"with a path": {"Origin: " + app + "/"}, "another scheme": {"Origin: http://app.example"},
 		"another port": {"Origin: " + app + ":8443"}, "upper case": {"Origin: HTTPS://APP.EXAMPLE"},
 		"a part": {"Origin: https://app"}, "both": {"Origin: " + app + " http://localhost:3000"},

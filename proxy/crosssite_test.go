@@ -11,7 +11,7 @@ import (
 // A browser adds the cookie to what any site asks.
 func TestCookiesAreOfNoUseToOtherSites(t *testing.T) {
 	t.Parallel()
-	rec := record(t, okReply)
+	rec := record(t, emptyReply)
 	const site = "Sec-Fetch-Site: "
 	cases := []struct {
 		line    string

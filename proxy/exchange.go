@@ -146,7 +146,7 @@ func (x *exchange) request() *http.Request {
 	})
 	x.forward = x.h.Now()
 	r := x.r.WithContext(x.ctx)
-	if r.Body != nil && r.Body != http.NoBody {
+	if r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 { // HTTP/2 has no NoBody
 		x.req = newRequestBody(x, r)
 		r.Body = x.req
 	}

@@ -82,10 +82,12 @@ func TestTheClientIsFoundBehindTrustedProxies(t *testing.T) {
 			for _, hops := range c.hops {
 				header = append(header, "X-Forwarded-For: "+hops)
 			}
-			s.dial(request("GET /", "", append(header, "X-Real-IP: 6.6.6.6", "Forwarded: for=6.6.6.6")...)).reply("GET")
+			s.dial(request("GET /", "", append(header, "X-Real-IP: 6.6.6.6",
+				"Forwarded: for=6.6.6.6")...)).reply("GET")
 			wantForwarded(t, rec.one(t), c.chain, "api.example", "http")
 			if r := s.only(audit.Received); r.IPAddress != c.client || r.PeerIP != peer {
-				t.Errorf("got ip_address %q and peer_ip %q, want %q and %q", r.IPAddress, r.PeerIP, c.client, peer)
+				t.Errorf("got ip_address %q and peer_ip %q, want %q and %q", r.IPAddress, r.PeerIP, c.client,
+					peer)
 			}
 		})
 	}
@@ -97,12 +99,15 @@ func TestHostAndSchemeAreBelievedOfTrustedProxies(t *testing.T) {
 		header      []string
 		host, proto string
 	}{
-		"https":        {[]string{"X-Forwarded-Proto: https"}, "api.example", "https"},
-		"HTTPS":        {[]string{"X-Forwarded-Proto: HTTPS"}, "api.example", "https"},
-		"http":         {[]string{"X-Forwarded-Proto: Http"}, "api.example", "http"},
-		"another":      {[]string{"X-Forwarded-Proto: wss"}, "api.example", "http"},
-		"a list":       {[]string{"X-Forwarded-Proto: https,http"}, "api.example", "http"},
-		"twice":        {[]string{"X-Forwarded-Proto: https", "X-Forwarded-Proto: https"}, "api.example", "http"},
+		"https":   {[]string{"X-Forwarded-Proto: https"}, "api.example", "https"},
+		"HTTPS":   {[]string{"X-Forwarded-Proto: HTTPS"}, "api.example", "https"},
+		"http":    {[]string{"X-Forwarded-Proto: Http"}, "api.example", "http"},
+		"another": {[]string{"X-Forwarded-Proto: wss"}, "api.example", "http"},
+		"a list":  {[]string{"X-Forwarded-Proto: https,http"}, "api.example", "http"},
+		"twice": {
+			[]string{"X-Forwarded-Proto: https", "X-Forwarded-Proto: https"},
+			"api.example", "http",
+		},
 		"host":         {[]string{"X-Forwarded-Host: www.example:8443"}, "www.example:8443", "http"},
 		"host twice":   {[]string{"X-Forwarded-Host: a", "X-Forwarded-Host: b"}, "api.example", "http"},
 		"host list":    {[]string{"X-Forwarded-Host: a, b"}, "api.example", "http"},
@@ -111,8 +116,12 @@ func TestHostAndSchemeAreBelievedOfTrustedProxies(t *testing.T) {
 		"host's quote": {[]string{`X-Forwarded-Host: a"b`}, "api.example", "http"},
 		"host's blank": {[]string{"X-Forwarded-Host: a b"}, "api.example", "http"},
 		"host's bytes": {[]string{"X-Forwarded-Host: \xff"}, "api.example", "http"},
-		"long host":    {[]string{"X-Forwarded-Host: " + strings.Repeat("a", 256)}, "api.example", "http"},
-		"empty host":   {[]string{"X-Forwarded-Host:"}, "api.example", "http"},
+		"long host": {
+			[]string{"X-Forwarded-Host: " + strings.Repeat("a", 256)},
+			"api.example",
+			"http",
+		},
+		"empty host": {[]string{"X-Forwarded-Host:"}, "api.example", "http"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -148,7 +157,8 @@ func TestRefusalsTellOfTheClientToo(t *testing.T) {
 	s := start(t, record(t, okReply).addr, behind("127.0.0.0/8"))
 	s.dial(plain("GET /", "", "X-Forwarded-For: 6.6.6.6, 203.0.113.7")).reply("GET")
 	if r := s.only(audit.Refused); r.IPAddress != "203.0.113.7" || r.PeerIP != "127.0.0.1" {
-		t.Errorf("got ip_address %q and peer_ip %q, want 203.0.113.7 and 127.0.0.1", r.IPAddress, r.PeerIP)
+		t.Errorf("got ip_address %q and peer_ip %q, want 203.0.113.7 and 127.0.0.1", r.IPAddress,
+			r.PeerIP)
 	}
 }
 

@@ -46,8 +46,12 @@ func TestHTTP2RequestsAreForwardedAsOneOfHTTP1(t *testing.T) {
 			t.Errorf("got %q upstream in %q", secret, got)
 		}
 	}
-	if r := s.only(audit.Received); r.Proto != "HTTP/2.0" || r.UserID != userA {
+	records := s.records()
+	if r := onlyOf(t, records, audit.Received); r.Proto != "HTTP/2.0" || r.UserID != userA {
 		t.Errorf("got proto %q and user %q", r.Proto, r.UserID)
+	}
+	if r := onlyOf(t, records, audit.Completed); !r.Req.Complete || r.Req.Bytes != 0 {
+		t.Errorf("got request body %+v, want an empty one, complete", r.Req)
 	}
 }
 
@@ -68,18 +72,21 @@ func TestHTTP2RequestsOfNoFormReachNobody(t *testing.T) {
 		fields []string
 		reason string // of ours
 	}{
-		"blank in the path":      {asked("GET", "/a b"), "request_invalid"},
-		"blank in the query":     {asked("GET", "/?a b"), "request_invalid"},
-		"a second version":       {asked("GET", "/jobs HTTP/1.1"), "request_invalid"},
-		"a second line":          {asked("GET", "/ HTTP/1.1\r\nX-User-ID: user_B"), ""},
-		"control in the path":    {asked("GET", "/\x01"), ""},
-		"blank in the method":    {asked("GE T", "/"), "request_invalid"},
-		"colon in the method":    {asked("GET:", "/"), "request_invalid"},
-		"a line in the method":   {asked("GET / HTTP/1.1\r\nX: ", "/"), ""},
-		"absolute path":          {asked("GET", "http://evil.example/"), "request_invalid"},
-		"asterisk":               {asked("GET", "*"), "request_invalid"},
-		"no slash":               {asked("GET", "evil.example"), ""},
-		"CONNECT":                {[]string{":method: CONNECT", ":authority: evil.example:443"}, "method_not_allowed"},
+		"blank in the path":    {asked("GET", "/a b"), "request_invalid"},
+		"blank in the query":   {asked("GET", "/?a b"), "request_invalid"},
+		"a second version":     {asked("GET", "/jobs HTTP/1.1"), "request_invalid"},
+		"a second line":        {asked("GET", "/ HTTP/1.1\r\nX-User-ID: user_B"), ""},
+		"control in the path":  {asked("GET", "/\x01"), ""},
+		"blank in the method":  {asked("GE T", "/"), "request_invalid"},
+		"colon in the method":  {asked("GET:", "/"), "request_invalid"},
+		"a line in the method": {asked("GET / HTTP/1.1\r\nX: ", "/"), ""},
+		"absolute path":        {asked("GET", "http://evil.example/"), "request_invalid"},
+		"asterisk":             {asked("GET", "*"), "request_invalid"},
+		"no slash":             {asked("GET", "evil.example"), ""},
+		"CONNECT": {
+			[]string{":method: CONNECT", ":authority: evil.example:443"},
+			"method_not_allowed",
+		},
 		"CONNECT of a path":      {asked("CONNECT", "/jobs"), ""},
 		"extended CONNECT":       {asked("CONNECT", "/jobs", ":protocol: websocket"), ""},
 		"TRACE":                  {asked("TRACE", "/"), "method_not_allowed"},
@@ -91,7 +98,10 @@ func TestHTTP2RequestsOfNoFormReachNobody(t *testing.T) {
 		"two in the authority":   {pseudo("GET", "/", "api.example,evil.example"), "request_invalid"},
 		"user in the authority":  {pseudo("GET", "/", "a@b"), ""},
 		"another host":           {asked("GET", "/", "host: evil.example"), "request_invalid"},
-		"one more host":          {asked("GET", "/", "host: api.example", "host: evil"), "request_invalid"},
+		"one more host": {
+			asked("GET", "/", "host: api.example", "host: evil"),
+			"request_invalid",
+		},
 		"two hosts": {
 			append(asked("GET", "/")[:3], "host: api.example", "host: evil.example"), "request_invalid",
 		},
@@ -163,7 +173,8 @@ func TestContentOfCONNECTReachesNobody(t *testing.T) {
 	rec := record(t, okReply)
 	s := start(t, rec.addr, setup{})
 	f := s.dialFields()
-	f.headers(1, 0, ":method: CONNECT", ":authority: api.example:80", "authorization: Bearer "+goodToken())
+	f.headers(1, 0, ":method: CONNECT", ":authority: api.example:80",
+		"authorization: Bearer "+goodToken())
 	f.send(frameData, flagEndStream, 1, plain("GET /smuggled", ""))
 	if got := f.answer(1); !strings.Contains(got, "method_not_allowed") {
 		t.Errorf("got %q, want method_not_allowed", got)

@@ -34,6 +34,7 @@ func TestForgedIdentityNeverReachesUpstream(t *testing.T) {
 		"more dashes":            {"X--User-ID: user_B", "X-User-ID-: user_B", "-X-User-ID: user_B"},
 		"claim without dashes":   {"XUserEmail: user_B", "X-OrgID: user_B"},
 		"actor without dashes":   {"XActorID: user_B"},
+		"request id":             {"X-Request-ID: user_B", "XRequestID: user_B"},
 		"connection names it":    {"X-User-ID: user_B", "Connection: X-User-ID"},
 		"connection names some":  {"X-User-ID: user_B", "Connection: close, x-user-id"},
 		"connection alone":       {"Connection: X-User-ID"},

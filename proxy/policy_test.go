@@ -53,7 +53,8 @@ func TestSomeMethodsNeedAReason(t *testing.T) {
 			if r.UserID != userA || r.ChangeReason != c.reason {
 				t.Errorf("got user %q and reason %q recorded, want %q", r.UserID, r.ChangeReason, c.reason)
 			}
-			if phase == audit.Refused && (r.Reason != "reason_required" || r.EventType == audit.EventAuthFailure) {
+			if phase == audit.Refused && (r.Reason != "reason_required" ||
+				r.EventType == audit.EventAuthFailure) {
 				t.Errorf("got %s %q, want no failure to authenticate", r.EventType, r.Reason)
 			}
 		})
@@ -102,7 +103,7 @@ func TestAllowedHeaderNamesAreNeverOurs(t *testing.T) {
 	header := []string{
 		"X_User_ID: user_B", "X.User.Email: user_B", "X_ACTOR_ID: user_B", "X_Original_URL: user_B",
 	}
-	wantStatus(t, s.dial(request("GET /jobs", "", header[:3]...)).reply("GET"), http.StatusOK)
+	wantStatus(t, s.dial(request("GET /jobs", "", header[:3:3]...)).reply("GET"), http.StatusOK)
 	wantStatus(t, s.dial(plain("GET /health", "", header...)).reply("GET"), http.StatusOK)
 	for _, got := range rec.requests {
 		if strings.Contains(got, "user_B") {
@@ -140,7 +141,8 @@ func TestSubjectsThatAreNoHeaderAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, sub := range map[string]string{
 		"line": "user_A\r\nX-Actor-ID: user_B", "line feed": "user_A\n", "NUL": "user_\x00A",
-		"non-ASCII": "user_Ä", "blank inside": "user_A B\u0085", "blank behind": "user_A ",
+		"non-ASCII": "user_Ä", "blank inside": "user_A B", "C1": "user_A\u0085",
+		"blank behind": "user_A ",
 		"blank before": " user_A", "long": "user_" + strings.Repeat("a", 252), "DEL": "user_\x7f",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -215,5 +217,35 @@ func TestTwoHostsAreRefused(t *testing.T) {
 	}
 	if n := rec.hits(); n != 0 {
 		t.Errorf("got %d requests upstream, want none: %q", n, rec.requests)
+	}
+}
+
+// Nobody waits for the content of a request that says itself that it is too long.
+func TestContentKnownToBeTooLongIsNotAskedFor(t *testing.T) {
+	t.Parallel()
+	rec := record(t, okReply)
+	s := start(t, rec.addr, setup{proxy: proxy.Config{MaxBodyBytes: 10}})
+	p := s.dial(request("POST /", "", "Content-Length: 11", "Expect: 100-continue"))
+	wantReply(t, p.reply("POST"), http.StatusRequestEntityTooLarge, "body_too_large",
+		"The request body is too large")
+	_ = p.Close()
+	wantStatus(t, s.dial(request("POST /", "0123456789", "Content-Length: 10")).reply("POST"),
+		http.StatusOK)
+	if got := rec.one(t); !strings.HasSuffix(got, "0123456789") {
+		t.Errorf("got %q upstream, want the second request", got)
+	}
+	if r := s.only(audit.Refused); r.Reason != "body_too_large" || r.UserID != userA {
+		t.Errorf("got %q of %q recorded", r.Reason, r.UserID)
+	}
+}
+
+func TestOldRequestsNeedNoHost(t *testing.T) {
+	t.Parallel()
+	rec := record(t, okReply)
+	s := start(t, rec.addr, setup{})
+	wantStatus(t, s.dial("GET / HTTP/1.0\r\n"+authorization()+"\r\n\r\n").reply("GET"), http.StatusOK)
+	got := rec.one(t)
+	if host := headerOf(got, "X-Forwarded-Host"); host != nil || len(headerOf(got, "Host")) != 1 {
+		t.Errorf("got %q upstream, want one Host and no client's", got)
 	}
 }

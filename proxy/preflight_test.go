@@ -41,7 +41,8 @@ func TestPreflightsAreDeniedUnlessSaid(t *testing.T) {
 			}
 			wantRefused(t, s, 1)
 			r := onlyOf(t, s.onDisk(), audit.Refused)
-			if r.EventType != audit.EventAuthFailure || r.Reason != "preflight_denied" || r.HTTPStatus != 401 ||
+			if r.EventType != audit.EventAuthFailure || r.Reason != "preflight_denied" ||
+				r.HTTPStatus != 401 ||
 				r.TokenSHA256 != "" {
 				t.Errorf("got %s %q %d, token %q", r.EventType, r.Reason, r.HTTPStatus, r.TokenSHA256)
 			}
@@ -67,7 +68,8 @@ func TestForwardedPreflightsCarryNobody(t *testing.T) {
 			with.proxy.ReasonMethods = []string{"OPTIONS", "DELETE"}
 			s := start(t, rec.addr, with)
 			header := append(append(slices.Clone(forged), credential), aPreflight...)
-			wantStatus(t, s.dial(plain("OPTIONS /jobs/a%2f..;?x", "", header...)).reply("OPTIONS"), http.StatusOK)
+			wantStatus(t, s.dial(plain("OPTIONS /jobs/a%2f..;?x", "", header...)).reply("OPTIONS"),
+				http.StatusOK)
 			got := rec.one(t)
 			if line, _, _ := strings.Cut(got, "\r\n"); line != "OPTIONS /jobs/a%2f..;?x HTTP/1.1" {
 				t.Errorf("got request line %q, want it as sent", line)
@@ -97,18 +99,25 @@ func TestAlmostPreflightsNeedAToken(t *testing.T) {
 		line, body string
 		header     []string
 	}{
-		"no origin":           {"OPTIONS /", "", []string{method}},
-		"no method":           {"OPTIONS /", "", []string{origin}},
-		"neither":             {"OPTIONS /", "", nil},
-		"two origins":         {"OPTIONS /", "", []string{origin, origin, method}},
-		"two methods":         {"OPTIONS /", "", []string{origin, method, method}},
-		"content":             {"OPTIONS /", "abc", []string{origin, method, "Content-Length: 3"}},
-		"chunks":              {"OPTIONS /", chunked, []string{origin, method, "Transfer-Encoding: chunked"}},
-		"no chunks":           {"OPTIONS /", "0\r\n\r\n", []string{origin, method, "Transfer-Encoding: chunked"}},
-		"GET":                 {"GET /", "", aPreflight},
-		"POST":                {"POST /", "", aPreflight},
-		"options":             {"options /", "", aPreflight},
-		"overridden":          {"POST /", "", append([]string{"X-HTTP-Method-Override: OPTIONS"}, aPreflight...)},
+		"no origin":   {"OPTIONS /", "", []string{method}},
+		"no method":   {"OPTIONS /", "", []string{origin}},
+		"neither":     {"OPTIONS /", "", nil},
+		"two origins": {"OPTIONS /", "", []string{origin, origin, method}},
+		"two methods": {"OPTIONS /", "", []string{origin, method, method}},
+		"content":     {"OPTIONS /", "abc", []string{origin, method, "Content-Length: 3"}},
+		"chunks": {"OPTIONS /", chunked, []string{
+			origin, method,
+			"Transfer-Encoding: chunked",
+		}},
+		"no chunks": {"OPTIONS /", "0\r\n\r\n", []string{
+			origin, method,
+			"Transfer-Encoding: chunked",
+		}},
+		"GET":     {"GET /", "", aPreflight},
+		"POST":    {"POST /", "", aPreflight},
+		"options": {"options /", "", aPreflight},
+		"overridden": {"POST /", "", append([]string{"X-HTTP-Method-Override: OPTIONS"},
+			aPreflight...)},
 		"other names":         {"OPTIONS /", "", []string{"X-Origin: x", method}},
 		"everything, no mark": {"OPTIONS *", "", []string{origin}},
 	}
@@ -193,7 +202,8 @@ func TestPreflightsAreTheSameOverHTTP2(t *testing.T) {
 		t.Errorf("got %q, want ok", got)
 	}
 	got := rec.one(t)
-	if strings.Contains(got, "user_B") || strings.Contains(got, userA) || strings.Contains(got, "Bearer") {
+	if strings.Contains(got, "user_B") || strings.Contains(got, userA) ||
+		strings.Contains(got, "Bearer") {
 		t.Errorf("got somebody upstream: %q", got)
 	}
 }

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -11,11 +12,30 @@ func TestReroutingHeadersOfVerifiedUsersPass(t *testing.T) {
 	t.Parallel()
 	rec := record(t, okReply)
 	s := start(t, rec.addr, public())
-	s.dial(request("GET /jobs", "", "X-HTTP-Method-Override: DELETE", "X-Original-URL: /x")).reply("GET")
+	s.dial(request("GET /jobs", "", "X-HTTP-Method-Override: DELETE",
+		"X-Original-URL: /x")).reply("GET")
 	got := rec.one(t)
 	if headerOf(got, "X-HTTP-Method-Override") == nil || headerOf(got, "X-Original-URL") == nil {
 		t.Errorf("got %q upstream, want what is not ours unchanged", got)
 	}
+}
+
+func TestOddHeaderNamesAreRefusedOnEveryRoute(t *testing.T) {
+	t.Parallel()
+	rec := record(t, okReply)
+	s := start(t, rec.addr, forwarding())
+	for _, name := range []string{"X_User_ID", "x.user.id", "X!User#ID"} {
+		for _, text := range []string{
+			plain("GET /health", "", name+": user_B"),
+			plain("OPTIONS /", "", append([]string{name + ": user_B"}, aPreflight...)...),
+		} {
+			wantStatus(t, s.dial(text).reply("GET"), http.StatusBadRequest)
+		}
+	}
+	if n := rec.hits(); n != 0 {
+		t.Errorf("got %d requests upstream, want none", n)
+	}
+	wantRefused(t, s, 6)
 }
 
 func TestTrailersOfPublicRequestsAreNotForwarded(t *testing.T) {
@@ -23,7 +43,8 @@ func TestTrailersOfPublicRequestsAreNotForwarded(t *testing.T) {
 	rec := record(t, okReply)
 	s := start(t, rec.addr, public())
 	body := "3\r\nabc\r\n0\r\nX-User-ID: user_B\r\nAuthorization: user_B\r\n\r\n"
-	res := s.dial(plain("POST /hooks/x", body, "Transfer-Encoding: chunked", "Trailer: X-User-ID")).reply("POST")
+	res := s.dial(plain("POST /hooks/x", body, "Transfer-Encoding: chunked",
+		"Trailer: X-User-ID")).reply("POST")
 	wantStatus(t, res, http.StatusOK)
 	if got := rec.one(t); strings.Contains(got, "user_B") || headerOf(got, "Trailer") != nil {
 		t.Errorf("got a trailer upstream: %q", got)
@@ -44,6 +65,47 @@ func TestPublicWebSocketsAreNobodys(t *testing.T) {
 	}
 	_ = p.Close()
 	wantNobody(t, s)
+}
+
+// A WebSocket begins with a GET without content; whatever else asks for one is an
+// ordinary request.
+func TestOtherRequestsAreNotUpgraded(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"content": request("GET /ws", "abc", webSocket, "Content-Length: 3"),
+		"chunks":  request("GET /ws", "3\r\nabc\r\n0\r\n\r\n", webSocket, "Transfer-Encoding: chunked"),
+		"POST":    request("POST /ws", "", webSocket),
+		"two":     request("GET /ws", "", "Connection: Upgrade", "Upgrade: websocket, h2c"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rec := record(t, okReply)
+			s := start(t, rec.addr, setup{})
+			wantStatus(t, s.dial(text).reply("GET"), http.StatusOK)
+			got := rec.one(t)
+			if headerOf(got, "Upgrade") != nil || slices.Contains(headerOf(got, "Connection"), "Upgrade") {
+				t.Errorf("got an upgrade upstream: %q", got)
+			}
+		})
+	}
+}
+
+func TestMalformedUpgradesAreRefused(t *testing.T) {
+	t.Parallel()
+	rec := record(t, okReply)
+	s := start(t, rec.addr, forwarding())
+	const odd = "Upgrade: web\xffsocket"
+	for _, text := range []string{
+		request("GET /ws", "", "Connection: Upgrade", odd), plain("GET /docs/ws", "",
+			"Connection: Upgrade", odd),
+		plain("OPTIONS /", "", append([]string{"Connection: Upgrade", odd}, aPreflight...)...),
+	} {
+		wantReply(t, s.dial(text).reply("GET"), http.StatusBadRequest, "request_invalid",
+			"the Upgrade header is malformed")
+	}
+	if n := rec.hits(); n != 0 {
+		t.Errorf("got %d requests upstream, want none", n)
+	}
 }
 
 // What follows a refused upgrade is the next request, and is judged like one.
@@ -93,10 +155,12 @@ func TestPublicRoutesAreTheSameOverHTTP2(t *testing.T) {
 		return f.answer(1)
 	}
 	for _, path := range []string{
-		"/jobs", "/docs", "/docs/../jobs", "/docs/%2e%2e/jobs", "/docs/..%2fjobs", "/docs/..;/jobs", "//jobs",
+		"/jobs", "/docs", "/docs/../jobs", "/docs/%2e%2e/jobs", "/docs/..%2fjobs", "/docs/..;/jobs",
+		"//jobs",
 		`/docs\..\jobs`, "/docs/..#/jobs", "/docs/é", "/health#/../jobs", "/docs//jobs", "/docs/.. /jobs",
 	} {
-		if got := ask(path); !strings.Contains(got, "token_missing") && !strings.Contains(got, "request_invalid") {
+		if got := ask(path); !strings.Contains(got, "token_missing") &&
+			!strings.Contains(got, "request_invalid") {
 			t.Errorf("%s: got %q, want it refused", path, got)
 		}
 	}

@@ -122,6 +122,8 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 		out.Host = h.UpstreamHost
 	}
 	out.Trailer = nil // trailers could carry what headers may not
+	// What the upstream leaves of the content must not become a request.
+	out.Close = hasUnexpectedContent(p.In) || x.session == nil && p.In.ContentLength != 0
 	x.upgrade = isWebSocket(p.In)
 	if !x.upgrade {
 		out.Header.Del("Connection")

@@ -70,7 +70,8 @@ func TestEllipticSignaturesAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jwk := `"jwk":{"kty":"EC","crv":"P-256","x":"` + b64(point[1:33]) + `","y":"` + b64(point[33:]) + `"}`
+	jwk := `"jwk":{"kty":"EC","crv":"P-256","x":"` + b64(point[1:33]) + `","y":"` +
+		b64(point[33:]) + `"}`
 	for alg, want := range map[string]string{
 		"ES256": clerk.ReasonTokenAlgUnsupported, "RS256": clerk.ReasonTokenSignatureInvalid,
 	} {

@@ -126,7 +126,7 @@ func (j *judgement) subject(time.Time) error {
 	if err != nil {
 		return invalid(err.Error())
 	}
-	if len(sub) <= len("user_") || !strings.HasPrefix(sub, "user_") {
+	if len(sub) <= len("user_") || !strings.HasPrefix(sub, "user_") || strings.Contains(sub, " ") {
 		return invalid("sub is not a user id (user_…)")
 	}
 	j.session.UserID = sub

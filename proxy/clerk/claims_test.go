@@ -29,7 +29,7 @@ func TestSubjectAndSessionIDArePrintableOrRefused(t *testing.T) {
 		_, err := v.Verify(t.Context(), withClaims(map[string]any{prefix.claim: longest}))
 		wantReason(t, err, "")
 	}
-	for _, sub := range []string{"user_", "org_1", "User_1", "sess_1", "1"} {
+	for _, sub := range []string{"user_", "user_1 user_2", "org_1", "User_1", "sess_1", "1"} {
 		_, err := v.Verify(t.Context(), withClaims(map[string]any{"sub": sub}))
 		wantReason(t, err, clerk.ReasonTokenClaimInvalid)
 	}
