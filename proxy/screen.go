@@ -18,6 +18,8 @@ func (h *Handler) screen(r *http.Request) *reply {
 	case !strings.HasPrefix(r.RequestURI, "/") &&
 		(r.RequestURI != "*" || r.Method != http.MethodOptions):
 		return invalid("the request target must be a path")
+	case strings.Contains(r.RequestURI, " "): // HTTP/2 can carry one, HTTP/1 can't
+		return invalid("the request target has a space")
 	case !forwardablePath(r):
 		return invalid("the path has bytes that can't be forwarded as they are")
 	case !printable(r.Header.Get("Upgrade")):
