@@ -124,3 +124,35 @@ func hangingUp(client *http.Client) (same *http.Client, hangUp func()) {
 		_ = last.Close()
 	}
 }
+
+// A length that the body does not have is the client's lie, not its leaving.
+func TestHTTP2BodiesOfAnotherLengthAreMalformed(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string][]frame{
+		"longer":  {{kind: frameData, stream: 1, payload: []byte("hello world")}},
+		"shorter": {{kind: frameData, stream: 1, flags: flagEndStream, payload: []byte("he")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			begun, ended := make(chan struct{}), make(chan error, 1)
+			s := start(t, httpUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
+				close(begun)
+				_, err := io.ReadAll(r.Body)
+				ended <- err
+			}), setup{})
+			c := s.dialHTTP2(1 << 16)
+			f := headers(1, "/", "content-length", "5")
+			f.flags = flagEndHeaders
+			c.write(f)
+			within(t, begun, "the request")
+			c.write(body...)
+			if err := <-ended; err == nil {
+				t.Error("got a complete body upstream, want an error")
+			}
+			_ = c.Close()
+			if r := s.only(audit.Completed); r.Outcome != audit.Rejected || r.Reason != "body_malformed" {
+				t.Errorf("got %s %s, want rejected and body_malformed", r.Outcome, r.Reason)
+			}
+		})
+	}
+}
