@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,8 +15,11 @@ import (
 
 // stuck is a transport whose requests never end by themselves.
 type stuck struct {
-	running, most atomic.Int64
-	leave         chan struct{}
+	running atomic.Int64
+	leave   chan struct{}
+
+	mu   sync.Mutex
+	most int64 // of running
 }
 
 func (u *stuck) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -26,8 +30,9 @@ func (u *stuck) RoundTrip(r *http.Request) (*http.Response, error) {
 		}, nil
 	}
 	n := u.running.Add(1)
-	for most := u.most.Load(); n > most && !u.most.CompareAndSwap(most, n); most = u.most.Load() {
-	}
+	u.mu.Lock()
+	u.most = max(u.most, n)
+	u.mu.Unlock()
 	<-u.leave // whether its client is there or not
 	u.running.Add(-1)
 	return nil, r.Context().Err()
@@ -41,10 +46,7 @@ func TestRapidResetsAreBounded(t *testing.T) {
 	up := &stuck{leave: make(chan struct{})}
 	s := start(t, "127.0.0.1:1", setup{transport: up})
 	c := s.dialHTTP2(1 << 16)
-	go func() {
-		for _, ok := c.read(); ok; _, ok = c.read() {
-		}
-	}()
+	go c.drain()
 	for i := range uint32(attack) {
 		if !c.write(headers(2*i+1, "/bad"), frame{kind: frameReset, stream: 2*i + 1, payload: make([]byte, 4)}) {
 			break
@@ -54,9 +56,11 @@ func TestRapidResetsAreBounded(t *testing.T) {
 		}
 	}
 	wantStatus(t, s.dial(request("GET /good", "")).reply("GET"), http.StatusNoContent)
-	if most := up.most.Load(); most > streams {
+	up.mu.Lock()
+	if most := up.most; most > streams {
 		t.Errorf("got %d requests running, want %d at most", most, streams)
 	}
+	up.mu.Unlock()
 	close(up.leave)
 	wantPlaces(t, s)
 }
@@ -70,8 +74,7 @@ func TestContinuationFloodsAreBounded(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for f, ok := c.read(); ok && f.kind != frameGoAway; f, ok = c.read() {
-		}
+		c.drain()
 	}()
 	f := headers(1, "/")
 	f.flags = 0

@@ -19,13 +19,14 @@ func TestHTTP2StreamsThatBreakOffAreRecorded(t *testing.T) {
 		for upstreamName, serve := range upstreams {
 			t.Run(d.name+" to "+upstreamName, func(t *testing.T) {
 				t.Parallel()
-				read := make(chan struct{}, 1)
+				read, heard := make(chan struct{}, 1), make(chan struct{})
 				s := start(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
 					_, _ = io.ReadFull(r.Body, make([]byte, 5))
 					switch r.URL.Path {
 					case "/reset":
 						_, _ = io.WriteString(w, "hello")
 						_ = http.NewResponseController(w).Flush()
+						<-heard
 						panic(http.ErrAbortHandler)
 					case "/download":
 						_, _ = io.WriteString(w, "hello")
@@ -51,10 +52,14 @@ func TestHTTP2StreamsThatBreakOffAreRecorded(t *testing.T) {
 					}
 					return answer{res}, err
 				}
-				if res, err := ask(t.Context(), "/reset"); err == nil {
-					if got, err := io.ReadAll(res.Body); err == nil {
-						t.Errorf("got %q and the end, want a cut reply", got)
-					}
+				res, err := ask(t.Context(), "/reset")
+				if err != nil {
+					t.Fatalf("POST: %v", err)
+				}
+				_, _ = io.ReadFull(res.Body, make([]byte, 5))
+				close(heard)
+				if got, err := io.ReadAll(res.Body); err == nil {
+					t.Errorf("got %q and the end, want a cut reply", got)
 				}
 				ctx, leave := context.WithCancel(t.Context())
 				if _, err := ask(ctx, "/download"); err != nil {

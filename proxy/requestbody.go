@@ -198,7 +198,7 @@ func (b *requestBody) diagnose() (audit.Outcome, reply) {
 // stream of HTTP/2. What else ends one is malformed.
 func connectionError(err error) bool {
 	var network net.Error
-	if _, reset := errors.AsType[streamReset](err); reset {
+	if _, reset := errors.AsType[streamResetError](err); reset {
 		return true
 	}
 	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, http.ErrBodyReadAfterClose) ||
@@ -206,13 +206,13 @@ func connectionError(err error) bool {
 		err.Error() == "client disconnected" // net/http has no name for it
 }
 
-// A streamReset has the fields of the error of HTTP/2 that net/http does not
+// A streamResetError has the fields of the error of HTTP/2 that net/http does not
 // export: that is enough to be found as one.
-type streamReset struct {
+type streamResetError struct {
 	StreamID uint32
 	Code     uint32
 	Cause    error
 }
 
 // Error implements error.
-func (streamReset) Error() string { return "the stream was reset" }
+func (streamResetError) Error() string { return "the stream was reset" }
