@@ -65,6 +65,24 @@ func TestRapidResetsAreBounded(t *testing.T) {
 	wantPlaces(t, s)
 }
 
+func TestStreamsOfAConnectionAreBounded(t *testing.T) {
+	t.Parallel()
+	const streams, asked = 250, 600
+	up := &stuck{leave: make(chan struct{})}
+	s := start(t, "127.0.0.1:1", setup{transport: up})
+	c := s.dialHTTP2(1 << 16)
+	for i := range uint32(asked) {
+		c.write(headers(2*i+1, "/"))
+	}
+	c.until(frameReset, 2*asked-1)
+	eventually(t, "running what may run", func() bool { return up.running.Load() >= streams })
+	if n := up.running.Load(); n > streams {
+		t.Errorf("got %d requests running, want %d", n, streams)
+	}
+	close(up.leave)
+	_ = c.Close()
+}
+
 // A head without end (CVE-2023-45288) ends its connection.
 func TestContinuationFloodsAreBounded(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,9 @@ package proxy_test
 import (
 	"io"
 	"net/http"
+	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"tollbook/audit"
@@ -67,4 +69,29 @@ func TestQuietWebSocketsDoNotStall(t *testing.T) {
 	}
 	_ = p.CloseWrite()
 	wantOutcome(t, s.only(audit.Completed), audit.OK, "", 101, 101)
+}
+
+// Only the end of a reply of unknown length waits for its record, not the bytes
+// that come with it.
+func TestLastBytesDoNotWaitForTheRecord(t *testing.T) {
+	t.Parallel()
+	hold := new(dam)
+	var open func()
+	answer := func(r *http.Request) (*http.Response, error) {
+		open, _ = hold.close()
+		return &http.Response{
+			StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Request: r, Header: http.Header{},
+			ContentLength: -1, Body: io.NopCloser(iotest.DataErrReader(strings.NewReader("hello"))),
+		}, nil
+	}
+	s := start(t, "127.0.0.1:1", setup{
+		transport: tripper(answer),
+		audit:     func(c *audit.Config) { c.Now, c.MaxWait = hold.now, patience },
+	})
+	res := s.do("GET", "/", nil)
+	if _, err := io.ReadFull(res.Body, make([]byte, 5)); err != nil {
+		t.Errorf("reading the last bytes: %v", err)
+	}
+	open()
+	readAll(t, res.Body)
 }
