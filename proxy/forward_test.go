@@ -241,7 +241,11 @@ func TestUnaskedUpgradesAreBadReplies(t *testing.T) {
 			closed := make(chan struct{})
 			s := start(t, upstream(t, func(p *peer) {
 				_, _ = http.ReadRequest(p.in)
-				p.say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+				upgrade := "h2c"
+				if name == "plain" {
+					upgrade = "websocket"
+				}
+				p.say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + upgrade + "\r\n\r\n")
 				_, _ = io.Copy(io.Discard, p.in)
 				close(closed)
 			}), setup{})

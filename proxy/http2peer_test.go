@@ -81,7 +81,7 @@ func hpack(fields []string) (out []byte) {
 		}
 		const prefix = 127
 		if n := len(text); n < prefix {
-			out = append(out, byte(n)) //nolint:gosec // below 127
+			out = append(out, byte(n))
 		} else {
 			out = binary.AppendUvarint(append(out, prefix), uint64(n-prefix))
 		}
@@ -143,6 +143,15 @@ func (c *http2Peer) until(kind byte, stream uint32) frame {
 		}
 		if f.kind == kind && f.stream == stream {
 			return f
+		}
+	}
+}
+
+// drain reads to the server's goodbye, or the end of the connection.
+func (c *http2Peer) drain() {
+	for {
+		if f, ok := c.read(); !ok || f.kind == frameGoAway {
+			return
 		}
 	}
 }

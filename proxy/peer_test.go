@@ -135,6 +135,11 @@ func (rec *recorder) one(t testing.TB) string {
 	if n := rec.hits(); n != 1 {
 		t.Fatalf("got %d requests upstream, want 1", n)
 	}
+	return rec.all()
+}
+
+// all returns the bytes of every request, whole or not.
+func (rec *recorder) all() string {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	return rec.partial.String() + strings.Join(rec.requests, "")

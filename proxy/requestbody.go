@@ -194,9 +194,25 @@ func (b *requestBody) diagnose() (audit.Outcome, reply) {
 	}
 }
 
-// connectionError reports whether a body ended because its connection did.
+// connectionError reports whether a body ended because its connection did, or its
+// stream of HTTP/2. What else ends one is malformed.
 func connectionError(err error) bool {
 	var network net.Error
+	if _, reset := errors.AsType[streamResetError](err); reset {
+		return true
+	}
 	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, http.ErrBodyReadAfterClose) ||
-		errors.As(err, &network) || errors.Is(err, net.ErrClosed)
+		errors.As(err, &network) || errors.Is(err, net.ErrClosed) ||
+		err.Error() == "client disconnected" // net/http has no name for it
 }
+
+// A streamResetError has the fields of the error of HTTP/2 that net/http does not
+// export: that is enough to be found as one.
+type streamResetError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+// Error implements error.
+func (streamResetError) Error() string { return "the stream was reset" }

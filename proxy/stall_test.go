@@ -143,50 +143,6 @@ func TestSlowUpstreamsAreNoStalledClients(t *testing.T) {
 	}
 }
 
-func TestQuietStreamsDoNotStall(t *testing.T) {
-	t.Parallel()
-	for at, d := range dialects {
-		for name, contentType := range map[string]string{
-			"events": "text/event-stream", "gRPC": "application/grpc", "unknown length": "text/plain",
-		} {
-			if d.http2 != (name == "gRPC") && at%2 == 0 {
-				continue // enough of each
-			}
-			t.Run(d.name+" "+name, func(t *testing.T) {
-				t.Parallel()
-				s := start(t, h2cUpstream(t, func(w http.ResponseWriter, r *http.Request) {
-					w.Header().Set("Content-Type", contentType)
-					for range 2 {
-						_, _ = io.WriteString(w, "x")
-						_ = http.NewResponseController(w).Flush()
-						time.Sleep(quiet)
-					}
-					_, _ = io.Copy(w, r.Body)
-				}), d.setup(t, stalling(stallSoon)))
-				if name != "gRPC" {
-					res, err := d.client(s).Do(d.request(s, "GET", "/"))
-					if err != nil {
-						t.Fatalf("GET: %v", err)
-					}
-					defer res.Body.Close()
-					if got := readAll(t, res.Body); got != "xx" {
-						t.Errorf("got %q, want xx", got)
-					}
-					return
-				}
-				body, replies := d.post(s, -1, "Content-Type: application/grpc+proto")
-				res := <-replies
-				time.Sleep(quiet) // the call is open both ways
-				_, _ = io.WriteString(body, "y")
-				_ = body.Close()
-				if got := readAll(t, res.Body); got != "xxy" {
-					t.Errorf("got %q, want xxy", got)
-				}
-			})
-		}
-	}
-}
-
 // endless is an upstream that sends for as long as it is listened to.
 func endless(t *testing.T, length string) (addr string, told <-chan struct{}) {
 	gone := make(chan struct{})
@@ -289,22 +245,6 @@ func TestRepliesThatMovePass(t *testing.T) {
 	if r := s.only(audit.Completed); got != steps*step || r.Outcome != audit.OK {
 		t.Errorf("got %d bytes and %s, want %d and ok", got, r.Outcome, steps*step)
 	}
-}
-
-func TestQuietWebSocketsDoNotStall(t *testing.T) {
-	t.Parallel()
-	s := start(t, echo(t), stalling(stallSoon))
-	p := s.dial(request("GET /ws", "", webSocket))
-	wantStatus(t, p.reply("GET"), http.StatusSwitchingProtocols)
-	for range 2 {
-		time.Sleep(quiet)
-		p.say("x")
-		if c, err := p.in.ReadByte(); c != 'x' || err != nil {
-			t.Fatalf("got %q, %v, want the echo", c, err)
-		}
-	}
-	_ = p.CloseWrite()
-	wantOutcome(t, s.only(audit.Completed), audit.OK, "", 101, 101)
 }
 
 func TestWebSocketsThatTakeNothingAreCut(t *testing.T) {
