@@ -19,8 +19,9 @@ import (
 const (
 	connFresh  = iota // nothing of a request has come
 	connIdle          // between two requests
-	connBusy          // a request is coming or being answered, or it is a tunnel
+	connBusy          // a request is coming or being answered
 	connHTTP2         // ended by GOAWAY
+	connTunnel        // not ours to end
 	connClosed        // what may still be read of it is thrown away
 )
 
@@ -28,10 +29,10 @@ const (
 // gives up a client that takes nothing of a reply for as long as stall.
 type conn struct {
 	net.Conn
-	server   *Server
-	stall    time.Duration
-	secure   bool // TLS lies above: what is read need not be a request
-	accepted time.Time
+	server *Server
+	stall  time.Duration
+	secure bool         // TLS lies above: what is read need not be a request
+	quiet  atomic.Int64 // since when nothing has come, in ns since 1970
 
 	state   atomic.Int32
 	asked   bool // a request began that no handler has seen; HTTP/1 only
@@ -85,7 +86,10 @@ func (c *conn) wake(p []byte) bool {
 			return false
 		case state == connFresh && bytes.HasPrefix(p, http2Preface):
 			next = connHTTP2
-		case state == connFresh && c.secure, state == connBusy, state == connHTTP2:
+		case state == connFresh && c.secure:
+			c.quiet.Store(time.Now().UnixNano())
+			return true
+		case state != connFresh && state != connIdle:
 			return true
 		}
 		if c.state.CompareAndSwap(state, next) {
@@ -106,6 +110,8 @@ func (c *conn) became(state http.ConnState, http2 bool) {
 		c.asked = c.state.Load() != connHTTP2
 	case http.StateIdle:
 		c.state.CompareAndSwap(connBusy, connIdle)
+	case http.StateHijacked:
+		c.state.CompareAndSwap(connBusy, connTunnel)
 	case http.StateClosed:
 		if c.asked {
 			c.server.handler.Metrics.Unparsed()
@@ -124,14 +130,14 @@ func (c *conn) enter(r *http.Request) bool {
 	return true
 }
 
-// freshGrace is how long a client that has connected and said nothing is waited
-// for when the others are gone.
+// freshGrace is how long a client that has connected and asks for nothing is
+// waited for.
 const freshGrace = time.Second
 
 // rest closes the connection if it carries no request.
 func (c *conn) rest(now time.Time) {
 	state := c.state.Load()
-	if state == connIdle || state == connFresh && now.Sub(c.accepted) >= freshGrace {
+	if state == connIdle || state == connFresh && now.Sub(time.Unix(0, c.quiet.Load())) >= freshGrace {
 		if c.state.CompareAndSwap(state, connClosed) {
 			_ = c.Close()
 		}

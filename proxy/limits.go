@@ -81,7 +81,7 @@ func (x *exchange) becomeStream() error {
 		x.place.give()
 		x.place = &x.h.streams
 	}
-	if d, bounded := x.h.lifetime(x.session); bounded {
+	if d, bounded := x.h.lifetime(x.session); bounded && x.lifetime == nil {
 		x.lifetime = time.AfterFunc(d, func() { x.cancel(errLifetime) })
 	}
 	return nil

@@ -50,8 +50,9 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 	c := &conn{
 		Conn: accepted, server: s, stall: s.handler.StallTimeout,
-		secure: s.secure, accepted: time.Now(), gone: make(chan struct{}),
+		secure: s.secure, gone: make(chan struct{}),
 	}
+	c.quiet.Store(time.Now().UnixNano())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conns[c] = struct{}{}

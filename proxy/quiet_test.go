@@ -30,7 +30,7 @@ func TestQuietStreamsDoNotStall(t *testing.T) {
 						time.Sleep(quiet)
 					}
 					_, _ = io.Copy(w, r.Body)
-				}), d.setup(t, stalling(stallSoon)))
+				}), d.setup(t, stalling(stallLater)))
 				if name != "gRPC" {
 					res, err := d.client(s).Do(d.request(s, "GET", "/"))
 					if err != nil {
@@ -57,7 +57,7 @@ func TestQuietStreamsDoNotStall(t *testing.T) {
 
 func TestQuietWebSocketsDoNotStall(t *testing.T) {
 	t.Parallel()
-	s := start(t, echo(t), stalling(stallSoon))
+	s := start(t, echo(t), stalling(stallLater))
 	p := s.dial(request("GET /ws", "", webSocket))
 	wantStatus(t, p.reply("GET"), http.StatusSwitchingProtocols)
 	for range 2 {

@@ -111,9 +111,9 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 // Shutdown takes no more connections, closes those without a request at once and
-// the others after their reply, tells HTTP/2 clients to go elsewhere, and returns
-// when all are closed, tunnels included, or with ctx's error. It makes replies
-// say so, as Drain does.
+// the others after their reply, then tells HTTP/2 clients to go elsewhere, and
+// returns when all are closed but tunnels, for which Wait waits, or with ctx's
+// error. Replies tell clients to go, as after Drain.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.handler.Drain()
 	s.closing.Store(true)
@@ -140,7 +140,8 @@ func (s *Server) rest(now time.Time) (left int) {
 	s.mu.Unlock()
 	for _, c := range conns {
 		c.rest(now)
-		if state := c.state.Load(); state != connClosed && state != connHTTP2 {
+		switch c.state.Load() {
+		case connFresh, connIdle, connBusy:
 			left++
 		}
 	}

@@ -12,10 +12,12 @@ import (
 	"tollbook/proxy"
 )
 
-// stallSoon is short, and quiet much longer than it.
+// stallSoon is short; stallLater is long for what must not take so long, and quiet
+// longer than it.
 const (
-	stallSoon = 50 * time.Millisecond
-	quiet     = 3 * stallSoon
+	stallSoon  = 50 * time.Millisecond
+	stallLater = 250 * time.Millisecond
+	quiet      = 3 * stallLater
 )
 
 func stalling(d time.Duration) setup { return setup{proxy: proxy.Config{StallTimeout: d}} }
@@ -124,7 +126,7 @@ func TestSlowUpstreamsAreNoStalledClients(t *testing.T) {
 				}
 				time.Sleep(quiet)
 				_, _ = io.WriteString(w, "ok")
-			}), test.dialect.setup(t, stalling(stallSoon)))
+			}), test.dialect.setup(t, stalling(stallLater)))
 			r := test.dialect.request(s, "POST", "/")
 			r.Body, r.ContentLength = io.NopCloser(fill(size)), -1
 			if test.sized {
