@@ -38,7 +38,7 @@ type conn struct {
 	asked   bool // a request began that no handler has seen; HTTP/1 only
 	stalled atomic.Bool
 	known   atomic.Bool   // somebody who is known uses it
-	paused  atomic.Int64  // until then nothing is read, in ns since 1970; 0: it is
+	credit  int           // bytes that may be read before the next wait; the reader's
 	gone    chan struct{} // closed with it
 	once    sync.Once     // of that
 	mute    atomic.Bool
@@ -64,8 +64,8 @@ func ownConn(c net.Conn) *conn {
 
 // Read implements [net.Conn].
 func (c *conn) Read(p []byte) (int, error) {
-	c.rested()
-	n, err := c.Conn.Read(p)
+	n, err := c.Conn.Read(p[:c.allow(len(p))])
+	c.credit -= n
 	if n > 0 && !c.wake(p[:n]) {
 		return 0, net.ErrClosed
 	}

@@ -56,14 +56,5 @@ func (h *Handler) Flood() {
 	h.unknown.due = time.Now().Add(time.Hour)
 }
 
-// Paused returns how many connections nothing is read from.
-func (s *Server) Paused() (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		if c.paused.Load() != 0 {
-			n++
-		}
-	}
-	return n
-}
+// SlowBytes is what is read between two waits.
+const SlowBytes = slowBytes

@@ -50,7 +50,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 	c := &conn{
 		Conn: accepted, server: s, stall: s.handler.StallTimeout,
-		secure: s.secure, gone: make(chan struct{}),
+		secure: s.secure, gone: make(chan struct{}), credit: slowBytes,
 	}
 	c.quiet.Store(time.Now().UnixNano())
 	s.mu.Lock()

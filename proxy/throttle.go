@@ -21,6 +21,13 @@ type throttle struct {
 	due time.Time // when the last one would have come at the rate
 }
 
+// owed returns how long somebody has to wait now; 0 is not at all.
+func (t *throttle) owed(now time.Time) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return max(t.due.Sub(now), 0)
+}
+
 // enter returns how long one more has to wait; 0 is not at all.
 func (t *throttle) enter(now time.Time) (wait time.Duration) {
 	const each, slack = time.Second / refusalRate, refusalBurst * time.Second / refusalRate
@@ -38,20 +45,13 @@ func (t *throttle) enter(now time.Time) (wait time.Duration) {
 
 // slowDown lets a caller whom nobody knows wait, if there are too many of them:
 // on HTTP/1 for its refusal. On HTTP/2, where that would hold up nobody who resets
-// his streams (CVE-2023-44487), it is the connection that waits, unless somebody
-// who is known uses it too.
+// his streams (CVE-2023-44487), the connection is read slowly instead.
 func (x *exchange) slowDown() {
 	if x.record.UserID != "" || x.h.draining.Load() {
 		return
 	}
 	wait := x.h.unknown.enter(time.Now())
-	if wait == 0 {
-		return
-	}
-	if x.r.ProtoMajor >= 2 {
-		if c := connOf(x.r.Context()); c != nil {
-			c.pause(wait)
-		}
+	if wait == 0 || x.r.ProtoMajor >= 2 {
 		return
 	}
 	timer := time.NewTimer(wait)
@@ -60,26 +60,4 @@ func (x *exchange) slowDown() {
 	case <-timer.C:
 	case <-x.r.Context().Done():
 	}
-}
-
-// pause has nothing read from the connection for so long.
-func (c *conn) pause(d time.Duration) {
-	if !c.known.Load() {
-		c.paused.Store(time.Now().Add(d).UnixNano())
-	}
-}
-
-// rested waits for as long as the connection is paused.
-func (c *conn) rested() {
-	until := c.paused.Load()
-	if until == 0 {
-		return
-	}
-	timer := time.NewTimer(time.Until(time.Unix(0, until)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-c.gone:
-	}
-	c.paused.CompareAndSwap(until, 0)
 }
