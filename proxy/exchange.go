@@ -64,16 +64,23 @@ func (h *Handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange 
 // refuse answers without the upstream, and records that. A client that has left
 // gets no answer; why it would have been refused is recorded all the same.
 func (x *exchange) refuse(rep reply) {
-	x.record.Reason, x.record.HTTPStatus = rep.reason, int64(rep.status)
-	if x.left() {
-		x.record.HTTPStatus = 0
+	x.record.Reason = rep.reason
+	if !x.left() {
+		x.record.HTTPStatus = int64(rep.status)
 	}
 	if isAuthFailure(rep.status) {
 		x.record.EventType = audit.EventAuthFailure
 	}
 	x.h.Trail.Refuse(&x.record)
+	x.turnAway(rep)
+}
+
+// turnAway answers without the upstream, of which the trail knows.
+func (x *exchange) turnAway(rep reply) {
+	if !x.left() {
+		x.sent = rep.status
+	}
 	x.h.Metrics.Refused(rep.reason)
-	x.sent = int(x.record.HTTPStatus)
 	x.h.Log.Debug("refused", zap.String("reason", rep.reason), zap.Int("status", rep.status),
 		zap.String("request_id", x.record.RequestID))
 	x.slowDown()
@@ -124,7 +131,7 @@ func (x *exchange) unbegun(err error) {
 		rep = replyAuditUnavailable
 	}
 	if errors.Is(err, audit.ErrTaken) {
-		x.answer(rep)
+		x.turnAway(rep)
 		return
 	}
 	x.refuse(rep)
@@ -178,7 +185,9 @@ func (x *exchange) finish(outcome audit.Outcome, reason string) error {
 	if err := x.trail.End(result); err != nil {
 		x.h.Log.Error("audit end", zap.Error(err), zap.String("request_id", x.record.RequestID))
 		x.closeErr = errUnrecorded
+		outcome, reason = audit.Rejected, replyUnrecorded.reason
 	}
+	x.h.Metrics.ended(outcome, reason)
 	return x.closeErr
 }
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"tollbook/audit"
 )
 
 // Metrics counts what happens to requests, under names that begin with
@@ -82,9 +84,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	durations := prometheus.NewHistogramVec(histogramOpts("request_duration_seconds",
 		"From the head of a request to the end of its reply, streams included.", requestSeconds),
 		[]string{"route"})
-	refusals := newCounters("refusals_total", "Requests that were answered by us alone.", "reason")
+	refusals := newCounters("refusals_total",
+		"Requests that were answered by us alone, or whose reply we cut.", "reason")
 	failures := newCounters("upstream_failures_total",
-		"Requests that the upstream did not answer.", "reason")
+		"Requests that the upstream did not answer, or not to the end.", "reason")
 	reg.MustRegister(m.requests, m.unparsed, durations, refusals, failures, m.upstream, m.late)
 	m.registerLoad(reg)
 	m.refusals = countersOf(refusals, refusalReasons)
@@ -145,8 +148,19 @@ func (m *Metrics) Unparsed() {
 	}
 }
 
+// ended counts what came of a request that was recorded, whether or not the
+// client could still be told.
+func (m *Metrics) ended(outcome audit.Outcome, reason string) {
+	switch outcome { //nolint:exhaustive // the others are nobody's failure
+	case audit.NotForwarded, audit.UpstreamError, audit.Timeout:
+		m.UpstreamFailed(reason)
+	case audit.Rejected:
+		m.Refused(reason)
+	}
+}
+
 // Refused counts a request that was answered by us alone, or whose reply we took
-// back. A reason that is not in the list is a bug, counted as other.
+// back or cut. A reason that is not in the list is a bug, counted as other.
 func (m *Metrics) Refused(reason string) {
 	if m != nil {
 		m.refusals.inc(reason)
@@ -160,8 +174,8 @@ func (m *Metrics) Upstream(took time.Duration) {
 	}
 }
 
-// UpstreamFailed counts a request that the upstream did not answer: the reason is
-// upstream_unreachable or upstream_timeout.
+// UpstreamFailed counts a request that the upstream did not answer, or not to the
+// end: the reason is upstream_unreachable or upstream_timeout.
 func (m *Metrics) UpstreamFailed(reason string) {
 	if m != nil {
 		m.failures.inc(reason)

@@ -66,12 +66,6 @@ func handleError(_ http.ResponseWriter, r *http.Request, err error) {
 		outcome, rep = audit.Rejected, replyUnrecorded
 		x.sent = rep.status
 	}
-	switch outcome { //nolint:exhaustive // the others are nobody's failure
-	case audit.NotForwarded, audit.UpstreamError, audit.Timeout:
-		x.h.Metrics.UpstreamFailed(rep.reason)
-	case audit.Rejected:
-		x.h.Metrics.Refused(rep.reason)
-	}
 	if rep.status == 0 || outcome == audit.ClientAborted {
 		panic(http.ErrAbortHandler) // to return would be an empty 200
 	}

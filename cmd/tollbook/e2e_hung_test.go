@@ -43,6 +43,17 @@ func TestHungDiskTrapsNobody(t *testing.T) {
 	if got := b.up.requests(); got != seen {
 		t.Errorf("the upstream saw %d requests whose record was not on disk", got-seen)
 	}
+	for series, want := range map[string]int{
+		`tollbook_refusals_total{reason="audit_unavailable"}`:         len(refused),
+		`tollbook_refusals_total{reason="audit_outcome_unrecorded"}`:  1,
+		`tollbook_requests_total{route="protected",status="503"}`:     len(refused),
+		`tollbook_requests_total{route="protected",status="none"}`:    0,
+		`tollbook_upstream_failures_total{reason="upstream_timeout"}`: 0,
+	} {
+		if got := s.scrape(t).values[series]; got != float64(want) {
+			t.Errorf("%s: got %v, want %d", series, got, want)
+		}
+	}
 
 	strace.signal(t, syscall.SIGINT)
 	strace.awaitExit(t)
