@@ -81,7 +81,7 @@ func (u *upstreamTLS) dial(ctx context.Context, network, address string) (net.Co
 	}
 	conn := tls.Client(raw, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("tls: %w", err), ignoreClosed(raw.Close()))
+		return nil, errors.Join(fmt.Errorf("TLS handshake: %w", err), ignoreClosed(raw.Close()))
 	}
 	return conn, nil
 }

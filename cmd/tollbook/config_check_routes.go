@@ -32,16 +32,21 @@ func checkMethod(method string) error {
 // commonMethods are those of most APIs, to find a slip of the pen by.
 var commonMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
+// likely warns of a method that is probably another, misspelt.
+func (c checker) likely(field any, method string) {
+	i := slices.IndexFunc(commonMethods, func(m string) bool { return distance(method, m) <= 2 })
+	if i >= 0 && !slices.Contains(commonMethods, method) {
+		c.warn(c.name(field), "%q is an unusual method; did you mean %s?", method, commonMethods[i])
+	}
+}
+
 // reasonMethods checks that the methods can occur. One that never does would
 // leave another without its reason, unseen.
 func (c checker) reasonMethods() {
 	field := &c.cfg.ReasonMethods
 	for _, method := range *field {
 		c.refuse(field, checkMethod(method))
-		i := slices.IndexFunc(commonMethods, func(m string) bool { return distance(method, m) <= 2 })
-		if i >= 0 && !slices.Contains(commonMethods, method) {
-			c.warn(c.name(field), "%q is an unusual method; did you mean %s?", method, commonMethods[i])
-		}
+		c.likely(field, method)
 	}
 }
 
@@ -59,7 +64,9 @@ func (c checker) publicRoutes() {
 					"specific; change or remove one", other, route)
 			}
 		}
-		if method, path, _ := strings.Cut(route, " "); everyPath.MatchString(path) {
+		method, path, _ := strings.Cut(route, " ")
+		c.likely(field, method)
+		if everyPath.MatchString(path) {
 			c.warn(c.name(field), "%q makes every %s public: nobody has to say who they are",
 				route, method)
 		}
@@ -103,6 +110,10 @@ var unplain = regexp.MustCompile(`//|[\\;%?#]|[^!-~]`)
 
 // checkPlainPath accepts a path that every server takes for itself.
 func checkPlainPath(path string) error {
+	if strings.Contains(path, "*") {
+		return errors.New("its path has a *, which matches itself alone; write {name} for one " +
+			"segment, or end in a slash for all that is below")
+	}
 	if bad := unplain.FindString(path); bad != "" {
 		return fmt.Errorf("its path has %q, which servers read differently; write a plain path "+
 			"such as /docs/", bad)

@@ -8,7 +8,7 @@ import (
 // limitsConfig says how much and how long.
 type limitsConfig struct {
 	// MaxBodyBytes is the largest request body (413); 0 for no limit.
-	MaxBodyBytes byteSize `env:"TOLLBOOK_MAX_BODY_BYTES" envDefault:"0" min:"0" max:"1048576GiB"`
+	MaxBodyBytes byteSize `env:"TOLLBOOK_MAX_BODY_BYTES" envDefault:"0" example:"100MiB" min:"0" max:"1048576GiB"`
 	// MaxHeaderBytes is the largest request head (431).
 	MaxHeaderBytes byteSize `env:"TOLLBOOK_MAX_HEADER_BYTES" envDefault:"64KiB" min:"4KiB" max:"1MiB"`
 

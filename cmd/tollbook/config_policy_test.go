@@ -47,6 +47,7 @@ func TestEveryMistakeOfPolicyHasItsCure(t *testing.T) {
 		{"TOLLBOOK_PUBLIC_ROUTES=GET /a//b", `route "GET /a//b": its path has "//"` + plain},
 		{"TOLLBOOK_PUBLIC_ROUTES=GET //a", `route "GET //a": its path has "//"` + plain},
 		{`TOLLBOOK_PUBLIC_ROUTES=GET /a\b`, `route "GET /a\\b": its path has "\\"` + plain},
+		{"TOLLBOOK_PUBLIC_ROUTES=GET /docs/*", `route "GET /docs/*": its path has a *, which matches itself alone; write {name} for one segment, or end in a slash for all that is below`},
 		{"TOLLBOOK_PUBLIC_ROUTES=GET /a;b", `route "GET /a;b": its path has ";"` + plain},
 		{"TOLLBOOK_PUBLIC_ROUTES=GET /a%20b", `route "GET /a%20b": its path has "%"` + plain},
 		{"TOLLBOOK_PUBLIC_ROUTES=GET /a?b", `route "GET /a?b": its path has "?"` + plain},
@@ -115,7 +116,7 @@ func TestEveryMistakeOfLimitsHasItsCure(t *testing.T) {
 	t.Parallel()
 	checkMistakes(t, []mistake{
 		{"TOLLBOOK_MAX_BODY_BYTES=-1", `"-1" is out of range; write 0 to 1048576GiB`},
-		{"TOLLBOOK_MAX_BODY_BYTES=10MB", `"10MB" is not a size; write a whole number with KiB, MiB or GiB, e.g. 0`},
+		{"TOLLBOOK_MAX_BODY_BYTES=10MB", `"10MB" is not a size; write a whole number with KiB, MiB or GiB, e.g. 100MiB`},
 		{"TOLLBOOK_MAX_HEADER_BYTES=4095", `"4095" is out of range; write 4KiB to 1MiB`},
 		{"TOLLBOOK_MAX_HEADER_BYTES=2MiB", `"2MiB" is out of range; write 4KiB to 1MiB`},
 		{"TOLLBOOK_MAX_IN_FLIGHT=0", `"0" is out of range; write 1 to 1000000`},

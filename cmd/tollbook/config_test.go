@@ -331,6 +331,10 @@ func TestWarnings(t *testing.T) {
 		{"TOLLBOOK_CORS_PREFLIGHT=forward", ""},
 		{"TOLLBOOK_PUBLIC_ROUTES=GET /{$},GET /{a}", ""},
 		{
+			"TOLLBOOK_PUBLIC_ROUTES=GTE /health",
+			`TOLLBOOK_PUBLIC_ROUTES: "GTE" is an unusual method; did you mean GET?`,
+		},
+		{
 			"TOLLBOOK_PUBLIC_ROUTES=GET /",
 			`TOLLBOOK_PUBLIC_ROUTES: "GET /" makes every GET public: nobody has to say who they are`,
 		},

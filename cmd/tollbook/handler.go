@@ -2,27 +2,58 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
+	"strings"
 
 	"go.uber.org/zap"
 
 	"tollbook/proxy"
 )
 
-// openHandler makes the request path, from the traffic port to the upstream.
-func (s *sidecar) openHandler(context.Context) error {
-	u := s.cfg.Upstream
-	transport, target, err := proxy.NewTransport(proxy.TransportConfig{
+// openTransport makes the way to the upstream.
+func (s *sidecar) openTransport(context.Context) (err error) {
+	u := &s.cfg.Upstream
+	s.transport, s.target, err = proxy.NewTransport(proxy.TransportConfig{
 		Upstream: u.URL, DialTimeout: u.DialTimeout, HeaderTimeout: u.HeaderTimeout,
 		CAFile: u.CAFile, CertFile: u.CertFile, KeyFile: u.KeyFile, OnReload: s.reloaded,
 	})
 	if err != nil {
-		return err
+		return s.mistake(err, &u.CAFile, &u.CertFile, &u.KeyFile)
 	}
-	s.transport = transport
-	s.closing(func() error { transport.CloseIdleConnections(); return nil })
+	s.closing(func() error { s.transport.CloseIdleConnections(); return nil })
+	return nil
+}
+
+// openCertificate loads what clients know us by, if we speak TLS.
+func (s *sidecar) openCertificate(context.Context) error {
+	t := &s.cfg.TLS
+	if t.CertFile == "" {
+		return nil
+	}
+	certificate, err := proxy.LoadCertificate(proxy.CertificateConfig{
+		CertFile: t.CertFile, KeyFile: t.KeyFile, OnReload: s.reloaded,
+	})
+	if err != nil {
+		return s.mistake(err, &t.CertFile, &t.KeyFile)
+	}
+	s.tls = certificate.TLSConfig()
+	return nil
+}
+
+// mistake says which settings a file that can't be used comes from.
+func (s *sidecar) mistake(err error, files ...*string) error {
+	var names []string
+	for _, file := range files {
+		if *file != "" {
+			names = append(names, settingOf(settingsOf(&s.cfg), file).name)
+		}
+	}
+	text := strings.TrimPrefix(err.Error(), "proxy: ")
+	return configError{strings.Join(names, ", ") + ": " + text}
+}
+
+// openHandler makes the request path, from the traffic port to the upstream.
+func (s *sidecar) openHandler(context.Context) (err error) {
 	cfg := s.proxyConfig()
-	cfg.Upstream, cfg.Transport = target, transport
 	if s.handler, err = proxy.New(cfg); err != nil {
 		return err
 	}
@@ -30,14 +61,10 @@ func (s *sidecar) openHandler(context.Context) error {
 		InFlight: s.handler.InFlight, Streams: s.handler.Streams,
 		MaxInFlight: cfg.MaxInFlight, MaxStreams: cfg.MaxStreams,
 	})
-	certificate, err := s.certificate()
-	if err != nil {
-		return err
-	}
 	l := s.cfg.Limits
 	s.server = proxy.NewServer(s.handler, proxy.ServerConfig{
 		ReadHeaderTimeout: l.ReadHeaderTimeout, IdleTimeout: l.IdleTimeout,
-		MaxHeaderBytes: int(l.MaxHeaderBytes), TLS: certificate,
+		MaxHeaderBytes: int(l.MaxHeaderBytes), TLS: s.tls,
 	})
 	return nil
 }
@@ -46,7 +73,8 @@ func (s *sidecar) openHandler(context.Context) error {
 func (s *sidecar) proxyConfig() proxy.Config {
 	c, l := s.cfg, s.cfg.Limits
 	return proxy.Config{
-		UpstreamHost: c.Upstream.Host, Verifier: s.verifier, Trail: s.trail,
+		Upstream: s.target, UpstreamHost: c.Upstream.Host, Transport: s.transport,
+		Verifier: s.verifier, Trail: s.trail,
 		Events: events(c.Audit.Events), ResponseFields: c.Audit.ResponseFields,
 		UserIDHeader: c.UserIDHeader, ClaimHeaders: claimHeaders(c.ClaimHeaders),
 		AllowHeaders: c.AllowHeaders, ForwardAuthorization: c.ForwardAuthorization,
@@ -60,21 +88,6 @@ func (s *sidecar) proxyConfig() proxy.Config {
 		StreamLifetime: l.StreamLifetime.Duration, TokenLifetime: l.StreamLifetime.Token,
 		HideReasons: !c.DetailedErrors, Metrics: s.metrics, Log: s.log.Named("proxy"),
 	}
-}
-
-// certificate loads what clients know us by; nil without TLS.
-func (s *sidecar) certificate() (*tls.Config, error) {
-	t := s.cfg.TLS
-	if t.CertFile == "" {
-		return nil, nil //nolint:nilnil // plain HTTP
-	}
-	certificate, err := proxy.LoadCertificate(proxy.CertificateConfig{
-		CertFile: t.CertFile, KeyFile: t.KeyFile, OnReload: s.reloaded,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return certificate.TLSConfig(), nil
 }
 
 // reloaded logs what became of changed certificates.

@@ -100,6 +100,40 @@ func TestServeRefusesToStartWithoutSettings(t *testing.T) {
 	}
 }
 
+// TestServeRefusesCertificatesThatItCannotUse names files that are not there, and
+// one without a certificate. Nothing of such a start is in a trail.
+func TestServeRefusesCertificatesThatItCannotUse(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("empty.pem", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ set, want string }{
+		{
+			"TOLLBOOK_TLS_CERT_FILE=empty.pem TOLLBOOK_TLS_KEY_FILE=nosuch.key",
+			"configuration: TOLLBOOK_TLS_CERT_FILE, TOLLBOOK_TLS_KEY_FILE: certificate: " +
+				"open nosuch.key: no such file or directory",
+		},
+		{
+			"TOLLBOOK_TLS_CERT_FILE=empty.pem TOLLBOOK_TLS_KEY_FILE=empty.pem",
+			"configuration: TOLLBOOK_TLS_CERT_FILE, TOLLBOOK_TLS_KEY_FILE: certificate: " +
+				`"empty.pem": no certificate in PEM form`,
+		},
+		{
+			"TOLLBOOK_UPSTREAM_URL=https://127.0.0.1:1 TOLLBOOK_UPSTREAM_CA_FILE=nosuch.pem",
+			"configuration: TOLLBOOK_UPSTREAM_CA_FILE: upstream roots: " +
+				"open nosuch.pem: no such file or directory",
+		},
+	} {
+		_, stderr, code := call(t, with(strings.Fields(c.set)...), "serve")
+		if code != exitUsage || !strings.HasSuffix(stderr, c.want) {
+			t.Errorf("%s: got exit code %d and\n%s\nwant 2 and\n%s", c.set, code, stderr, c.want)
+		}
+	}
+	if _, err := os.Stat("logs"); err == nil {
+		t.Error("got a trail, want none")
+	}
+}
+
 func TestServeSaysWhichFileItLoadedEvenWhenItRefusesToStart(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)

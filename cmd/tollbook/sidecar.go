@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,6 +30,8 @@ type sidecar struct {
 	news      *trailNews
 	trail     *audit.Log
 	transport *http.Transport
+	target    *url.URL    // where transport forwards to
+	tls       *tls.Config // of traffic; nil for plain HTTP
 	handler   *proxy.Handler
 	traffic   net.Listener
 	admin     net.Listener
@@ -46,6 +50,9 @@ type sidecar struct {
 func openSidecar(ctx context.Context, cfg config, log, anchor *zap.Logger) (s *sidecar, err error) {
 	s = &sidecar{cfg: cfg, log: log, anchor: anchor}
 	parts := []func(context.Context) error{
+		// Files that can't be used are mistakes in the settings: they are found
+		// before the trail has a start to tell of.
+		s.openTransport, s.openCertificate,
 		s.openMetrics, s.openListeners, s.openKeys, s.openTrail, s.openHandler,
 	}
 	for _, open := range parts {
