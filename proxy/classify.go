@@ -96,9 +96,8 @@ func hasUnexpectedContent(r *http.Request) bool {
 // One that is has no empty or dot segment, no backslash, semicolon, number sign or
 // control character, and no escape of these, of a slash, a dot, a question mark or
 // a percent sign: some servers decode twice, cut parameters and fragments off, or
-// resolve what others don't.
-// Beyond ASCII it has letters and digits only, since there are characters that
-// some servers fold to a dot or a slash.
+// resolve what others don't. Beyond ASCII it has letters, their marks and digits
+// only, since there are characters that some servers fold to a dot or a slash.
 func plainPath(raw string) (path string, ok bool) {
 	if !strings.HasPrefix(raw, "/") {
 		return "", false
@@ -126,7 +125,8 @@ func plainPath(raw string) (path string, ok bool) {
 	return path, strings.IndexFunc(path, ambiguous) < 0
 }
 
-// ambiguous reports whether a character is neither ASCII nor a letter or digit.
+// ambiguous reports whether a character is neither ASCII nor a letter, a mark on
+// one or a digit.
 func ambiguous(c rune) bool {
 	return c >= utf8.RuneSelf && !unicode.IsLetter(c) && !unicode.IsDigit(c) && !unicode.IsMark(c)
 }

@@ -2,12 +2,13 @@
 // put on disk, only then is it forwarded, and what came of it is put on disk
 // before the end of the reply leaves.
 //
-//	screen → classify → verify → policy → received → upstream → completed → end of the reply
+//	screen → classify → identify → policy → admit → received → upstream → completed → end of the reply
 //
 // The invariant: nothing reaches the upstream before its `received` record is
-// durable, and nothing without a verified user but what is public by the settings.
-// The upstream learns the user from one header that nobody else can set. Whatever is not ours to change (the
-// target, the bodies, the other headers) passes as it came.
+// durable, and nothing without a verified user but what the settings let pass
+// (public routes, CORS preflights). The upstream learns the user from one header
+// that nobody else can set. Whatever is not ours to change (the target, the
+// bodies, the other headers) passes as it came.
 //
 // Not promised: what the upstream does with a request, and that a client that
 // half-closes its connection after the request still gets its reply (net/http

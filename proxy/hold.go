@@ -190,6 +190,7 @@ func (b *responseBody) last(n int) (int, error) {
 // client's.
 func (b *responseBody) fail(err error) error {
 	outcome, rep := b.x.diagnose(err)
+	b.x.logEnd(err, outcome)
 	_ = b.x.finish(outcome, rep.reason) // the reply is cut in any case
 	b.end = err
 	b.x.reset()

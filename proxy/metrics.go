@@ -151,10 +151,10 @@ func (m *Metrics) Unparsed() {
 // ended counts what came of a request that was recorded, whether or not the
 // client could still be told.
 func (m *Metrics) ended(outcome audit.Outcome, reason string) {
-	switch outcome { //nolint:exhaustive // the others are nobody's failure
-	case audit.NotForwarded, audit.UpstreamError, audit.Timeout:
+	switch {
+	case upstreamFailed(outcome):
 		m.UpstreamFailed(reason)
-	case audit.Rejected:
+	case outcome == audit.Rejected:
 		m.Refused(reason)
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap/zapcore"
 
 	"tollbook/proxy"
 )
@@ -77,6 +79,10 @@ func TestRepliesThatAreCutAreCountedByReason(t *testing.T) {
 			_, _ = fmt.Sscan(reason, &name, &label)
 			series := fmt.Sprintf("tollbook_%s{reason=%q}", name, label)
 			eventually(t, "counting "+series, func() bool { return scrape(t, reg)[series] == 1 })
+			logged := s.logs.FilterMessage("upstream").FilterLevelExact(zapcore.WarnLevel).Len()
+			if want := strings.Count(name, "upstream"); logged != want {
+				t.Errorf("got %d warnings of the upstream, want %d", logged, want)
+			}
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"tollbook/audit"
 )
@@ -56,10 +57,7 @@ func (x *exchange) cut() (reply, bool) {
 func handleError(_ http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r)
 	outcome, rep := x.diagnose(err)
-	if !errors.Is(err, errUnrecorded) {
-		x.h.Log.Warn("upstream", zap.String("error", sayable(err)),
-			zap.String("outcome", string(outcome)), zap.String("request_id", x.record.RequestID))
-	}
+	x.logEnd(err, outcome)
 	inTheWay := x.bodyInTheWay()
 	x.sent = rep.status
 	if x.finish(outcome, rep.reason) != nil && outcome != audit.ClientAborted {
@@ -73,6 +71,24 @@ func handleError(_ http.ResponseWriter, r *http.Request, err error) {
 		x.w.Header().Set("Connection", "close")
 	}
 	x.write(rep)
+}
+
+// upstreamFailed reports whether the upstream is to blame.
+func upstreamFailed(outcome audit.Outcome) bool {
+	return outcome == audit.NotForwarded || outcome == audit.UpstreamError || outcome == audit.Timeout
+}
+
+// logEnd tells operators of what the upstream did not do. What a client did not do
+// is the trail's matter: clients must not fill the log.
+func (x *exchange) logEnd(err error, outcome audit.Outcome) {
+	level := zapcore.DebugLevel
+	if upstreamFailed(outcome) {
+		level = zapcore.WarnLevel
+	}
+	if !errors.Is(err, errUnrecorded) { // it is logged
+		x.h.Log.Log(level, "upstream", zap.String("error", sayable(err)),
+			zap.String("outcome", string(outcome)), zap.String("request_id", x.record.RequestID))
+	}
 }
 
 // diagnose says what an error of the upstream call means, and what the client is
