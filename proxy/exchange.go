@@ -177,7 +177,10 @@ func (x *exchange) finish(outcome audit.Outcome, reason string) error {
 	}
 	if err := x.trail.End(result); err != nil {
 		x.h.Log.Error("audit end", zap.Error(err), zap.String("request_id", x.record.RequestID))
+		x.h.Metrics.Refused(replyUnrecorded.reason)
 		x.closeErr = errUnrecorded
+	} else {
+		x.count(outcome, reason)
 	}
 	return x.closeErr
 }

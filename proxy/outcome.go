@@ -63,14 +63,8 @@ func handleError(_ http.ResponseWriter, r *http.Request, err error) {
 	inTheWay := x.bodyInTheWay()
 	x.sent = rep.status
 	if x.finish(outcome, rep.reason) != nil && outcome != audit.ClientAborted {
-		outcome, rep = audit.Rejected, replyUnrecorded
+		rep = replyUnrecorded
 		x.sent = rep.status
-	}
-	switch outcome { //nolint:exhaustive // the others are nobody's failure
-	case audit.NotForwarded, audit.UpstreamError, audit.Timeout:
-		x.h.Metrics.UpstreamFailed(rep.reason)
-	case audit.Rejected:
-		x.h.Metrics.Refused(rep.reason)
 	}
 	if rep.status == 0 || outcome == audit.ClientAborted {
 		panic(http.ErrAbortHandler) // to return would be an empty 200
@@ -79,6 +73,16 @@ func handleError(_ http.ResponseWriter, r *http.Request, err error) {
 		x.w.Header().Set("Connection", "close")
 	}
 	x.write(rep)
+}
+
+// count tells the metrics whose failure it was.
+func (x *exchange) count(outcome audit.Outcome, reason string) {
+	switch outcome { //nolint:exhaustive // the others are nobody's failure
+	case audit.NotForwarded, audit.UpstreamError, audit.Timeout:
+		x.h.Metrics.UpstreamFailed(reason)
+	case audit.Rejected:
+		x.h.Metrics.Refused(reason)
+	}
 }
 
 // diagnose says what an error of the upstream call means, and what the client is
