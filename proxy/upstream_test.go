@@ -226,7 +226,8 @@ func TestDeadConnectionsOfHTTP2AreLeft(t *testing.T) {
 	if got := transport.HTTP2.SendPingTimeout; got <= 5*time.Minute || got > 6*time.Minute {
 		t.Errorf("got a ping after %v, want a little more than 5 min", got)
 	}
-	transport.HTTP2.SendPingTimeout, transport.HTTP2.PingTimeout = 50*time.Millisecond, 50*time.Millisecond
+	const soon = 500 * time.Millisecond
+	transport.HTTP2.SendPingTimeout, transport.HTTP2.PingTimeout = soon, soon
 	t.Cleanup(transport.CloseIdleConnections)
 	s := start(t, "h2c://"+l.addr, setup{transport: transport})
 	wantStatus(t, s.do("GET", "/", nil), http.StatusOK)
