@@ -187,7 +187,7 @@ func (x *exchange) finish(outcome audit.Outcome, reason string) error {
 		x.closeErr = errUnrecorded
 		outcome, reason = audit.Rejected, replyUnrecorded.reason
 	}
-	x.h.Metrics.ended(outcome, reason)
+	x.count(outcome, reason)
 	return x.closeErr
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -138,7 +139,10 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	if b.end != nil {
 		return 0, b.end
 	}
-	b.flush()
+	if b.flush() != nil { // the client is gone, or has stalled: close finds out
+		b.end = context.Canceled
+		return 0, b.end
+	}
 	b.x.restWrite()
 	n, err := b.upstream.Read(p)
 	b.x.paceWrite()
@@ -168,10 +172,11 @@ func (b *responseBody) Read(p []byte) (int, error) {
 // then a reply of HTTP/2 whose head is its end would be torn in two frames by
 // chance, and clients of gRPC find no status in the first of them. It does flush
 // replies of unknown length itself.
-func (b *responseBody) flush() {
-	if b.length >= 0 {
-		_ = http.NewResponseController(b.x.w).Flush() // the next write fails too
+func (b *responseBody) flush() error {
+	if b.length < 0 {
+		return nil
 	}
+	return http.NewResponseController(b.x.w).Flush()
 }
 
 // last records the outcome and lets the reply's end go.

@@ -12,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"tollbook/audit"
+	"tollbook/proxy"
 )
 
 // A gate is a clock for the trail. Once it is shut the next one who asks for the
@@ -162,7 +165,9 @@ func TestNoReplyEndsWithoutItsRecord(t *testing.T) {
 	for name, test := range replies() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := startSeen(t, setup{}, func(self func() *sidecar) string {
+			reg := prometheus.NewRegistry()
+			with := setup{proxy: proxy.Config{Metrics: proxy.NewMetrics(reg)}}
+			s := startSeen(t, with, func(self func() *sidecar) string {
 				return replyOnce(t, test.reply, func() { self().breakTrail() })
 			})
 			p := s.dial(request(test.method+" /", ""))
@@ -180,6 +185,9 @@ func TestNoReplyEndsWithoutItsRecord(t *testing.T) {
 			if got := onlyOf(t, s.takenRecords(), audit.Received); got.UserID != userA {
 				t.Errorf("got user %q in the received record", got.UserID)
 			}
+			wantValues(t, scrape(t, reg), map[string]float64{
+				`tollbook_refusals_total{reason="audit_outcome_unrecorded"}`: 1,
+			})
 		})
 	}
 }

@@ -62,9 +62,10 @@ func TestHTTP2StreamsThatBreakOffAreRecorded(t *testing.T) {
 					t.Errorf("got %q and the end, want a cut reply", got)
 				}
 				ctx, leave := context.WithCancel(t.Context())
-				if _, err := ask(ctx, "/download"); err != nil {
+				if res, err = ask(ctx, "/download"); err != nil {
 					t.Fatalf("POST: %v", err)
 				}
+				_, _ = io.ReadFull(res.Body, make([]byte, 5))
 				<-read
 				leave()
 				ctx, leave = context.WithCancel(t.Context())

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"tollbook/audit"
 )
 
 // Metrics counts what happens to requests, under names that begin with
@@ -145,17 +143,6 @@ func statusLabel(slot int) string {
 func (m *Metrics) Unparsed() {
 	if m != nil {
 		m.unparsed.Inc()
-	}
-}
-
-// ended counts what came of a request that was recorded, whether or not the
-// client could still be told.
-func (m *Metrics) ended(outcome audit.Outcome, reason string) {
-	switch {
-	case upstreamFailed(outcome):
-		m.UpstreamFailed(reason)
-	case outcome == audit.Rejected:
-		m.Refused(reason)
 	}
 }
 

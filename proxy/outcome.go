@@ -61,7 +61,7 @@ func handleError(_ http.ResponseWriter, r *http.Request, err error) {
 	inTheWay := x.bodyInTheWay()
 	x.sent = rep.status
 	if x.finish(outcome, rep.reason) != nil && outcome != audit.ClientAborted {
-		outcome, rep = audit.Rejected, replyUnrecorded
+		rep = replyUnrecorded
 		x.sent = rep.status
 	}
 	if rep.status == 0 || outcome == audit.ClientAborted {
@@ -76,6 +76,17 @@ func handleError(_ http.ResponseWriter, r *http.Request, err error) {
 // upstreamFailed reports whether the upstream is to blame.
 func upstreamFailed(outcome audit.Outcome) bool {
 	return outcome == audit.NotForwarded || outcome == audit.UpstreamError || outcome == audit.Timeout
+}
+
+// count tells the metrics whose failure it was, whether or not the client could
+// still be told.
+func (x *exchange) count(outcome audit.Outcome, reason string) {
+	switch {
+	case upstreamFailed(outcome):
+		x.h.Metrics.UpstreamFailed(reason)
+	case outcome == audit.Rejected:
+		x.h.Metrics.Refused(reason)
+	}
 }
 
 // logEnd tells operators of what the upstream did not do. What a client did not do

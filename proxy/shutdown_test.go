@@ -26,6 +26,8 @@ func TestShutdownServesWhoHasConnected(t *testing.T) {
 		if _, err := io.WriteString(p.TCPConn, request("GET /", "")); err != nil {
 			t.Fatalf("connection %d: %v", i, err)
 		}
+	}
+	for i, p := range peers {
 		if res := p.reply("GET"); res.StatusCode != http.StatusOK || !res.Close {
 			t.Errorf("connection %d: got status %d and close %t, want 200, and the end",
 				i, res.StatusCode, res.Close)

@@ -12,15 +12,16 @@ import (
 // paceWrite gives the client until the stall timeout to take what is written
 // next.
 func (x *exchange) paceWrite() {
-	if x.r.ProtoMajor >= 2 {
+	if x.r.ProtoMajor >= 2 && x.takeBy.IsZero() {
 		x.takeBy = time.Now().Add(x.h.StallTimeout)
 		_ = http.NewResponseController(x.w).SetWriteDeadline(x.takeBy)
 	}
 }
 
-// restWrite notes that the client has taken everything.
+// restWrite notes that the client has taken everything, unless it is too late:
+// then the stream has been reset, and only the next write finds that.
 func (x *exchange) restWrite() {
-	if x.r.ProtoMajor >= 2 && !x.takeBy.IsZero() {
+	if x.r.ProtoMajor >= 2 && !x.takeBy.IsZero() && time.Now().Before(x.takeBy) {
 		x.takeBy = time.Time{}
 		_ = http.NewResponseController(x.w).SetWriteDeadline(x.takeBy)
 	}

@@ -92,13 +92,15 @@ func TestBytesBehindAReplyAreNoReply(t *testing.T) {
 			if got := readAll(t, res.Body); got != "" || res.StatusCode/100 == 5 {
 				t.Errorf("got %d %q, want the upstream's status and no body", res.StatusCode, got)
 			}
+			// It may have been sent on that connection before the bytes were found.
 			client.say(request("GET /", ""))
-			if got := readAll(t, client.reply("GET").Body); got != "ok" {
-				t.Errorf("got %q for the next request, want its own reply", got)
+			next := client.reply("GET")
+			if got := readAll(t, next.Body); got != "ok" && next.StatusCode != http.StatusBadGateway {
+				t.Errorf("got %d %q for the next request, want its own reply or none", next.StatusCode, got)
 			}
 			for _, r := range s.records() {
-				if r.Phase == audit.Completed && (r.Outcome != audit.OK || r.Res.Bytes > 2) {
-					t.Errorf("got %s and %+v, want ok and what the client got", r.Outcome, r.Res)
+				if r.Phase == audit.Completed && r.Res != nil && r.Res.Bytes > 2 {
+					t.Errorf("got %s and %+v, want what the client got", r.Outcome, r.Res)
 				}
 			}
 		})
@@ -224,7 +226,8 @@ func TestDeadConnectionsOfHTTP2AreLeft(t *testing.T) {
 	if got := transport.HTTP2.SendPingTimeout; got <= 5*time.Minute || got > 6*time.Minute {
 		t.Errorf("got a ping after %v, want a little more than 5 min", got)
 	}
-	transport.HTTP2.SendPingTimeout, transport.HTTP2.PingTimeout = 50*time.Millisecond, 50*time.Millisecond
+	const soon = 500 * time.Millisecond
+	transport.HTTP2.SendPingTimeout, transport.HTTP2.PingTimeout = soon, soon
 	t.Cleanup(transport.CloseIdleConnections)
 	s := start(t, "h2c://"+l.addr, setup{transport: transport})
 	wantStatus(t, s.do("GET", "/", nil), http.StatusOK)
