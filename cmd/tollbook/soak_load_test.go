@@ -85,17 +85,22 @@ func newEchoes(t *testing.T) (url string) {
 			created(w)
 			return
 		}
-		conn, buf, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		_, _ = io.WriteString(conn,
-			"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-		_, _ = io.Copy(conn, buf)
+		echo(w)
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+// echo switches protocols and sends back what comes.
+func echo(w http.ResponseWriter) {
+	conn, buf, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn,
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+	_, _ = io.Copy(conn, buf)
 }
 
 // dialAll opens connections to the program and has each served by use until done
