@@ -5,7 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // A Load says where the gauges of what is going on now are read.
 type Load struct {
 	// InFlight and Streams return how many ordinary requests, and how many
-	// tunnels and event streams, are going on. They are called at each scrape,
+	// streams (tunnels, gRPC calls and event streams), are going on. They are called at each scrape,
 	// must be safe for concurrent use and not block.
 	InFlight, Streams func() int64
 	// MaxInFlight and MaxStreams are their limits; 0 means none.
@@ -29,9 +29,9 @@ func (m *Metrics) registerLoad(reg prometheus.Registerer) {
 		func(l *Load) int64 { return l.InFlight() })
 	gauge("requests_in_flight_limit", "How many ordinary requests may go on at once; 0: no limit.",
 		func(l *Load) int64 { return l.MaxInFlight })
-	gauge("streams", "Tunnels and event streams that are open.",
+	gauge("streams", "Tunnels, gRPC calls and event streams that are open.",
 		func(l *Load) int64 { return l.Streams() })
-	gauge("streams_limit", "How many tunnels and event streams may be open; 0: no limit.",
+	gauge("streams_limit", "How many tunnels, gRPC calls and event streams may be open; 0: no limit.",
 		func(l *Load) int64 { return l.MaxStreams })
 }
 

@@ -14,7 +14,8 @@ type limitsConfig struct {
 
 	// MaxInFlight is how many ordinary requests are served at once (503).
 	MaxInFlight int `env:"TOLLBOOK_MAX_IN_FLIGHT" envDefault:"1024" min:"1" max:"1000000"`
-	// MaxStreams is how many tunnels and event streams are open at once (503).
+	// MaxStreams is how many tunnels, gRPC calls and event streams are open at
+	// once (503).
 	MaxStreams int `env:"TOLLBOOK_MAX_STREAMS" envDefault:"4096" min:"1" max:"1000000"`
 
 	// ReadHeaderTimeout bounds the head of a request.
@@ -24,7 +25,7 @@ type limitsConfig struct {
 	// StallTimeout is how long a request body that is being read, or a reply that
 	// is being written, may stand still.
 	StallTimeout time.Duration `env:"TOLLBOOK_STALL_TIMEOUT" envDefault:"60s" min:"1ms" max:"1h"`
-	// StreamLifetime is the longest life of a tunnel or event stream.
+	// StreamLifetime is the longest life of a tunnel, gRPC call or event stream.
 	StreamLifetime streamLifetime `env:"TOLLBOOK_STREAM_LIFETIME" envDefault:"0" min:"1s" max:"720h"`
 }
 
