@@ -213,6 +213,9 @@ func headerOf(raw, name string) (values []string) {
 
 func wantStatus(t testing.TB, res answer, want int) {
 	t.Helper()
+	if res.Response == nil {
+		t.Fatal("got no reply") // who asked has said why
+	}
 	if res.StatusCode != want {
 		t.Errorf("got status %d, want %d", res.StatusCode, want)
 	}
