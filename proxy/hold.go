@@ -15,11 +15,18 @@ import (
 // 502, and a record that can't be written an honest 500.
 const heldBytes = 64 << 10
 
+// errStatus is of a reply that net/http reads and does not write: what came of it
+// would be recorded, and no client would have it.
+var errStatus = errors.New("the reply has a status below 100")
+
 // modifyResponse sees the upstream's reply before any of it has left, and keeps
 // its end back until the outcome is recorded.
 func modifyResponse(res *http.Response) error {
 	x := exchangeOf(res.Request)
 	x.h.Metrics.Upstream(x.h.Now().Sub(x.forward))
+	if res.StatusCode < firstStatus {
+		return errStatus
+	}
 	x.upstreamStatus, x.sent = res.StatusCode, res.StatusCode
 	res.Header[headerRequestID] = []string{x.record.RequestID}
 	if res.StatusCode == http.StatusSwitchingProtocols {

@@ -29,6 +29,8 @@ func TestRepliesThatAreNoneAreBadGateways(t *testing.T) {
 		"TLS":            "\x15\x03\x01\x00\x02\x02\x46",
 		"another server": "220 mail.example ESMTP\r\n",
 		"half a head":    head + "X-A: 1\r\n",
+		"status 0":       "HTTP/1.1 000 None\r\nContent-Length: 2\r\n\r\nok",
+		"status 99":      "HTTP/1.1 099 None\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
 		"no header":      head + "no header\r\n\r\n",
 		"two lengths":    head + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nok",
 		"a bad length":   head + "Content-Length: -1\r\n\r\nok",
