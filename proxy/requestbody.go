@@ -44,7 +44,7 @@ func newRequestBody(x *exchange, r *http.Request) *requestBody {
 		control: http.NewResponseController(x.w),
 		sum:     newDigester(), upload: newUpload(r.Header.Get("Content-Type")),
 	}
-	if isGRPC(r.Header) {
+	if isGRPC(r.Header) && x.known() { // anybody can call a body that
 		b.stall = 0
 	}
 	b.unwatch = context.AfterFunc(r.Context(), b.interrupt)
