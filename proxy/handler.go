@@ -105,6 +105,9 @@ type Config struct {
 	// StallTimeout is how long a client may take none of a reply, or send none of
 	// a body, while we wait for it; 0 means 60 s.
 	StallTimeout time.Duration
+	// UpstreamStall is how long the upstream may take nothing of a body, unless that
+	// is a stream's, before it replies; 0 means no bound.
+	UpstreamStall time.Duration
 	// StreamLifetime is the longest life of a stream; 0 means no bound. With
 	// TokenLifetime it ends with its token too, Leeway after the token's exp.
 	StreamLifetime time.Duration

@@ -23,6 +23,7 @@ var errStatus = errors.New("the reply has a status below 100")
 // its end back until the outcome is recorded.
 func modifyResponse(res *http.Response) error {
 	x := exchangeOf(res.Request)
+	x.req.written()
 	x.h.Metrics.Upstream(x.h.Now().Sub(x.forward))
 	if res.StatusCode < firstStatus {
 		return errStatus

@@ -136,6 +136,24 @@ func TestUpstreamsThatTakeNothingTimeOut(t *testing.T) {
 	}
 }
 
+// On HTTP/2 it stands still on a connection that moves.
+func TestUpstreamsOfHTTP2ThatTakeNothingTimeOut(t *testing.T) {
+	t.Parallel()
+	s := start(t, h2cUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+	}), setup{timeout: 100 * time.Millisecond})
+	const size = 4 << 20 // more than may be on its way
+	p := s.dial(request("POST /", "", fmt.Sprintf("Content-Length: %d", size)))
+	go func() { _, _ = io.Copy(p.TCPConn, fill(size)) }()
+	wantReply(t, p.reply("POST"), http.StatusGatewayTimeout, "upstream_timeout", "Upstream timed out")
+	wantPlaces(t, s)
+	r := s.only(audit.Completed)
+	wantOutcome(t, r, audit.Timeout, "upstream_timeout", 504, 0)
+	if r.Req.Complete || r.Req.Bytes == 0 {
+		t.Errorf("got request %+v, want some of it", r.Req)
+	}
+}
+
 // A huge body takes no more memory than a part of it: what is allocated while it
 // passes, freed or not, is less than half of it. That is judged by 64 MiB: what
 // would grow with the body would show by then, and 2 GiB take too long.
