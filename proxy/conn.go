@@ -188,8 +188,17 @@ func (c *conn) CloseWrite() error {
 // whole.
 func (c *conn) reset() {
 	c.mute.Store(true)
-	if tcp, ok := c.Conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // it is closed next, one way or the other
+	c.endWithReset(true) // it is closed next, one way or the other
+}
+
+// endWithReset says how the connection ends from now on, also if that is because
+// we are killed.
+func (c *conn) endWithReset(yes bool) {
+	const reset, inBackground = 0, -1
+	if tcp, ok := c.Conn.(*net.TCPConn); ok && yes {
+		_ = tcp.SetLinger(reset)
+	} else if ok {
+		_ = tcp.SetLinger(inBackground)
 	}
 }
 

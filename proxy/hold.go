@@ -48,6 +48,9 @@ func modifyResponse(res *http.Response) error {
 	case size >= 0 && size <= heldBytes:
 		return x.holdWhole(res, size)
 	default:
+		if c := x.oldClient(); c != nil && size < 0 {
+			c.endWithReset(true) // until the outcome is recorded
+		}
 		res.Body = x.res
 		return nil
 	}
@@ -190,6 +193,9 @@ func (b *responseBody) last(n int) (int, error) {
 		b.x.reset()
 		return 0, err
 	}
+	if c := b.x.oldClient(); c != nil {
+		c.endWithReset(false)
+	}
 	b.end = io.EOF
 	return n, io.EOF
 }
@@ -213,10 +219,18 @@ func (b *responseBody) Close() error {
 	return b.upstream.Close()
 }
 
-// reset makes the connection of an HTTP/1.0 client end with a reset: such a
-// client takes the end of the connection for the end of the reply.
+// reset makes the connection of an old client end with a reset.
 func (x *exchange) reset() {
-	if c := connOf(x.r.Context()); c != nil && !x.r.ProtoAtLeast(1, 1) {
+	if c := x.oldClient(); c != nil {
 		c.reset()
 	}
+}
+
+// oldClient returns the connection of a client of HTTP/1.0, which takes the end of
+// the connection for the end of the reply; nil of another client.
+func (x *exchange) oldClient() *conn {
+	if x.r.ProtoAtLeast(1, 1) {
+		return nil
+	}
+	return connOf(x.r.Context())
 }
