@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -36,6 +35,7 @@ type conn struct {
 
 	state   atomic.Int32
 	asked   bool // a request began that no handler has seen; HTTP/1 only
+	preface int  // how much of http2Preface has come, -1 if something else has; the reader's
 	stalled atomic.Bool
 	known   atomic.Bool   // somebody who is known uses it
 	credit  int           // bytes that may be read before the next wait; the reader's
@@ -72,19 +72,35 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// http2Preface begins an HTTP/2 connection (RFC 9113 §3.4) and no request of
-// HTTP/1.
-var http2Preface = []byte("PRI")
+// http2Preface begins an HTTP/2 connection (RFC 9113 §3.4).
+const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// isHTTP2 reports whether the preface is there, with p as what comes next. It may
+// come in pieces.
+func (c *conn) isHTTP2(p []byte) bool {
+	if c.preface < 0 {
+		return false
+	}
+	rest := http2Preface[c.preface:]
+	n := min(len(p), len(rest))
+	if string(p[:n]) != rest[:n] {
+		c.preface = -1
+		return false
+	}
+	c.preface += n
+	return c.preface == len(http2Preface)
+}
 
 // wake notes that bytes have come; false means that the connection was closed
 // before, and they are nobody's.
 func (c *conn) wake(p []byte) bool {
+	http2 := c.isHTTP2(p)
 	for {
 		state, next := c.state.Load(), int32(connBusy)
 		switch {
 		case state == connClosed:
 			return false
-		case state == connFresh && bytes.HasPrefix(p, http2Preface):
+		case http2:
 			next = connHTTP2
 		case state == connFresh && c.secure:
 			c.quiet.Store(time.Now().UnixNano())
@@ -126,7 +142,6 @@ func (c *conn) enter(r *http.Request) bool {
 		c.asked = false // on the goroutine of became
 		return c.state.Load() != connClosed
 	}
-	c.state.CompareAndSwap(connBusy, connHTTP2)
 	return true
 }
 
@@ -173,8 +188,17 @@ func (c *conn) CloseWrite() error {
 // whole.
 func (c *conn) reset() {
 	c.mute.Store(true)
-	if tcp, ok := c.Conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // it is closed next, one way or the other
+	c.endWithReset(true) // it is closed next, one way or the other
+}
+
+// endWithReset says how the connection ends from now on, also if that is because
+// we are killed.
+func (c *conn) endWithReset(yes bool) {
+	const reset, inBackground = 0, -1
+	if tcp, ok := c.Conn.(*net.TCPConn); ok && yes {
+		_ = tcp.SetLinger(reset)
+	} else if ok {
+		_ = tcp.SetLinger(inBackground)
 	}
 }
 

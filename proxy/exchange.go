@@ -30,7 +30,7 @@ type exchange struct {
 	byCookie bool                    // the token is in the cookie
 	place    *gauge                  // nil before enter
 	ctx      context.Context         // of the forwarded request; r's before
-	cancel   context.CancelCauseFunc // ends it; nil unless streams are bounded
+	cancel   context.CancelCauseFunc // ends it; nil if nothing but the client may
 	lifetime *time.Timer             // nil unless it is a stream with a bound
 	forward  time.Time               // when it was forwarded
 	takeBy   time.Time               // when the client has stalled; HTTP/2 only
@@ -140,17 +140,20 @@ func (x *exchange) unbegun(err error) {
 // request returns the request as it is forwarded: it carries the exchange, and
 // its body is digested on the way.
 func (x *exchange) request() *http.Request {
-	if x.h.StreamLifetime > 0 || x.h.TokenLifetime {
+	r := x.r
+	hasBody := r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 // HTTP/2 has no NoBody
+	if x.h.StreamLifetime > 0 || x.h.TokenLifetime || hasBody && x.h.UpstreamStall > 0 {
 		x.ctx, x.cancel = context.WithCancelCause(x.ctx)
 	}
 	x.ctx = context.WithValue(x.ctx, exchangeKey{}, x)
 	x.ctx = httptrace.WithClientTrace(x.ctx, &httptrace.ClientTrace{
 		GotConn:        func(httptrace.GotConnInfo) { x.connected = true },
+		WroteRequest:   func(httptrace.WroteRequestInfo) { x.req.written() },
 		Got1xxResponse: x.informed,
 	})
 	x.forward = x.h.Now()
-	r := x.r.WithContext(x.ctx)
-	if r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 { // HTTP/2 has no NoBody
+	r = r.WithContext(x.ctx)
+	if hasBody {
 		x.req = newRequestBody(x, r)
 		r.Body = x.req
 	}

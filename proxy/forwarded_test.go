@@ -145,8 +145,13 @@ func TestNobodyElseIsBelieved(t *testing.T) {
 	rec := record(t, okReply)
 	s := start(t, rec.addr, behind("10.0.0.0/8", "127.0.0.2/32", "::1/128"))
 	s.dial(request("GET /", "", "X-Forwarded-For: 10.1.1.1", "X-Forwarded-For: 127.0.0.2",
-		"X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example")).reply("GET")
-	wantForwarded(t, rec.one(t), "127.0.0.1", "api.example", "http")
+		"X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example", "X-Real-IP: 10.1.1.1",
+		"True-Client-IP: 10.1.1.1", "XReal-IP: 10.1.1.1")).reply("GET")
+	raw := rec.one(t)
+	wantForwarded(t, raw, "127.0.0.1", "api.example", "http")
+	if strings.Contains(raw, "10.1.1.1") {
+		t.Errorf("got %q upstream, want no address of the client's own", raw)
+	}
 	if r := s.only(audit.Received); r.IPAddress != "127.0.0.1" || r.PeerIP != "127.0.0.1" {
 		t.Errorf("got ip_address %q and peer_ip %q, want the peer's", r.IPAddress, r.PeerIP)
 	}

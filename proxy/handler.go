@@ -100,11 +100,15 @@ type Config struct {
 	// MaxBodyBytes bounds a request's body; 0 means no bound.
 	MaxBodyBytes int64
 	// MaxInFlight bounds the ordinary requests in flight, MaxStreams the tunnels,
-	// event streams and gRPC calls; 0 means no bound.
+	// event streams and gRPC calls; 0 means no bound. Half of each can be had by
+	// requests without a user.
 	MaxInFlight, MaxStreams int64
 	// StallTimeout is how long a client may take none of a reply, or send none of
 	// a body, while we wait for it; 0 means 60 s.
 	StallTimeout time.Duration
+	// UpstreamStall is how long the upstream may take nothing of a body, unless that
+	// is a stream's, before it replies; 0 means no bound.
+	UpstreamStall time.Duration
 	// StreamLifetime is the longest life of a stream; 0 means no bound. With
 	// TokenLifetime it ends with its token too, Leeway after the token's exp.
 	StreamLifetime time.Duration

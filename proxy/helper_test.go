@@ -115,7 +115,7 @@ func start(t testing.TB, upstream string, with setup) *sidecar {
 	if err != nil {
 		t.Fatalf("NewTransport: %v", err)
 	}
-	cfg.Transport, cfg.Upstream = dialling, target
+	cfg.Transport, cfg.Upstream, cfg.UpstreamStall = dialling, target, with.timeout
 	if with.transport != nil {
 		cfg.Transport = with.transport
 	}

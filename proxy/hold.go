@@ -16,11 +16,19 @@ import (
 // 502, and a record that can't be written an honest 500.
 const heldBytes = 64 << 10
 
+// errStatus is of a reply that net/http reads and does not write: what came of it
+// would be recorded, and no client would have it.
+var errStatus = errors.New("the reply has a status below 100")
+
 // modifyResponse sees the upstream's reply before any of it has left, and keeps
 // its end back until the outcome is recorded.
 func modifyResponse(res *http.Response) error {
 	x := exchangeOf(res.Request)
+	x.req.written()
 	x.h.Metrics.Upstream(x.h.Now().Sub(x.forward))
+	if res.StatusCode < firstStatus {
+		return errStatus
+	}
 	x.upstreamStatus, x.sent = res.StatusCode, res.StatusCode
 	res.Header[headerRequestID] = []string{x.record.RequestID}
 	if res.StatusCode == http.StatusSwitchingProtocols {
@@ -41,6 +49,9 @@ func modifyResponse(res *http.Response) error {
 	case size >= 0 && size <= heldBytes:
 		return x.holdWhole(res, size)
 	default:
+		if c := x.oldClient(); c != nil && size < 0 {
+			c.endWithReset(true) // until the outcome is recorded
+		}
 		res.Body = x.res
 		return nil
 	}
@@ -187,6 +198,9 @@ func (b *responseBody) last(n int) (int, error) {
 		b.x.reset()
 		return 0, err
 	}
+	if c := b.x.oldClient(); c != nil {
+		c.endWithReset(false)
+	}
 	b.end = io.EOF
 	return n, io.EOF
 }
@@ -211,10 +225,18 @@ func (b *responseBody) Close() error {
 	return b.upstream.Close()
 }
 
-// reset makes the connection of an HTTP/1.0 client end with a reset: such a
-// client takes the end of the connection for the end of the reply.
+// reset makes the connection of an old client end with a reset.
 func (x *exchange) reset() {
-	if c := connOf(x.r.Context()); c != nil && !x.r.ProtoAtLeast(1, 1) {
+	if c := x.oldClient(); c != nil {
 		c.reset()
 	}
+}
+
+// oldClient returns the connection of a client of HTTP/1.0, which takes the end of
+// the connection for the end of the reply; nil of another client.
+func (x *exchange) oldClient() *conn {
+	if x.r.ProtoAtLeast(1, 1) {
+		return nil
+	}
+	return connOf(x.r.Context())
 }

@@ -9,22 +9,43 @@ import (
 	"tollbook/proxy/clerk"
 )
 
-// A gauge counts what is in use of something bounded.
+// A gauge counts what is in use of something bounded. Half of it can be had by
+// requests that nobody answers for: those who are known must not be shut out by
+// whoever finds a public route that is slow.
 type gauge struct {
-	max int64 // 0 means no bound
-	n   atomic.Int64
+	max    int64 // 0 means no bound
+	n      atomic.Int64
+	nobody atomic.Int64 // those of n without a user
 }
 
 // take reports whether there was room; then it must be given back.
-func (g *gauge) take() bool {
-	if n := g.n.Add(1); g.max > 0 && n > g.max {
-		g.n.Add(-1)
+func (g *gauge) take(known bool) bool {
+	if !known && !takeOne(&g.nobody, (g.max+1)/2) {
+		return false
+	}
+	if takeOne(&g.n, g.max) {
+		return true
+	}
+	if !known {
+		g.nobody.Add(-1)
+	}
+	return false
+}
+
+func (g *gauge) give(known bool) {
+	g.n.Add(-1)
+	if !known {
+		g.nobody.Add(-1)
+	}
+}
+
+func takeOne(n *atomic.Int64, most int64) bool {
+	if now := n.Add(1); most > 0 && now > most {
+		n.Add(-1)
 		return false
 	}
 	return true
 }
-
-func (g *gauge) give() { g.n.Add(-1) }
 
 // InFlight returns the number of ordinary requests in flight.
 func (h *Handler) InFlight() int64 { return h.requests.n.Load() }
@@ -53,17 +74,20 @@ func (x *exchange) enter() bool {
 	if isStream(x.r) {
 		x.place = &x.h.streams
 	}
-	if x.place.take() {
+	if x.place.take(x.known()) {
 		return true
 	}
 	x.place = nil
 	return false
 }
 
+// known reports whether somebody answers for the request.
+func (x *exchange) known() bool { return x.class == RouteProtected }
+
 // done gives the place back and counts the request.
 func (x *exchange) done() {
 	if x.place != nil {
-		x.place.give()
+		x.place.give(x.known())
 	}
 	if x.lifetime != nil {
 		x.lifetime.Stop()
@@ -75,10 +99,10 @@ func (x *exchange) done() {
 // bounds its life.
 func (x *exchange) becomeStream() error {
 	if x.place != &x.h.streams {
-		if !x.h.streams.take() {
+		if !x.h.streams.take(x.known()) {
 			return errOverloaded
 		}
-		x.place.give()
+		x.place.give(x.known())
 		x.place = &x.h.streams
 	}
 	if d, bounded := x.h.lifetime(x.session); bounded && x.lifetime == nil {

@@ -82,6 +82,33 @@ func TestRefusalsOfUnknownCallersTakeNoPlace(t *testing.T) {
 	wantStatus(t, s.dial(request("GET /", "")).reply("GET"), http.StatusOK)
 }
 
+// Whoever finds a slow public route must not shut out those who are known.
+func TestPublicRequestsTakeHalfOfThePlaces(t *testing.T) {
+	t.Parallel()
+	addr, came, leave := slots(t)
+	cfg := proxy.Config{MaxInFlight: 4, PublicRoutes: []string{"GET /public"}}
+	s := start(t, addr, setup{proxy: cfg})
+	public, known := plain("GET /public", ""), request("GET /", "")
+	var all []*peer
+	for _, text := range []string{public, public, known, known} {
+		all = append(all, s.dial(text))
+		<-came
+		if len(all) < 2 {
+			continue
+		}
+		wantReply(t, s.dial(public).reply("GET"), http.StatusServiceUnavailable,
+			"overloaded", "Too many requests in flight")
+	}
+	wantReply(t, s.dial(known).reply("GET"), http.StatusServiceUnavailable,
+		"overloaded", "Too many requests in flight")
+	close(leave)
+	for _, p := range all {
+		wantStatus(t, p.reply("GET"), http.StatusOK)
+	}
+	wantPlaces(t, s)
+	wantStatus(t, s.dial(public).reply("GET"), http.StatusOK)
+}
+
 // A place comes back however its request ends.
 func TestPlacesAreGivenBack(t *testing.T) {
 	t.Parallel()

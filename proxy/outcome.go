@@ -111,6 +111,8 @@ func (x *exchange) diagnose(err error) (audit.Outcome, reply) {
 	}
 	var timeout net.Error
 	switch {
+	case errors.Is(context.Cause(x.ctx), errUntaken):
+		return audit.Timeout, replyTimeout
 	case errors.Is(err, errOverloaded):
 		return audit.Rejected, replyOverloaded
 	case x.req != nil && x.req.failed():

@@ -220,6 +220,20 @@ func TestTwoHostsAreRefused(t *testing.T) {
 	}
 }
 
+// The files of an upload must not be hidden behind another type.
+func TestTwoContentTypesAreRefused(t *testing.T) {
+	t.Parallel()
+	rec := record(t, okReply)
+	s := start(t, rec.addr, setup{})
+	p := s.dial(request("POST /", "x", "Content-Type: text/plain",
+		"content-type: multipart/form-data; boundary=b", "Content-Length: 1"))
+	wantReply(t, p.reply("POST"), http.StatusBadRequest, "request_invalid",
+		"there is more than one Content-Type header")
+	if n := rec.hits(); n != 0 {
+		t.Errorf("got %d requests upstream, want none", n)
+	}
+}
+
 // Nobody waits for the content of a request that says itself that it is too long.
 func TestContentKnownToBeTooLongIsNotAskedFor(t *testing.T) {
 	t.Parallel()

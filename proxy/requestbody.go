@@ -23,6 +23,7 @@ type requestBody struct {
 	max     int64         // 0 means no bound
 	stall   time.Duration // 0 means that it may be quiet
 	control *http.ResponseController
+	uptake  *uptake
 	unwatch func() bool
 	once    sync.Once // of release
 
@@ -41,10 +42,10 @@ type requestBody struct {
 func newRequestBody(x *exchange, r *http.Request) *requestBody {
 	b := &requestBody{
 		client: r.Body, length: r.ContentLength, max: x.h.MaxBodyBytes, stall: x.h.StallTimeout,
-		control: http.NewResponseController(x.w),
-		sum:     newDigester(), upload: newUpload(r.Header.Get("Content-Type")),
+		control: http.NewResponseController(x.w), uptake: newUptake(x),
+		sum: newDigester(), upload: newUpload(r.Header.Get("Content-Type")),
 	}
-	if isGRPC(r.Header) {
+	if isGRPC(r.Header) && x.known() { // anybody can call a body that
 		b.stall = 0
 	}
 	b.unwatch = context.AfterFunc(r.Context(), b.interrupt)
@@ -88,6 +89,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if b.complete() {
 		return 0, io.EOF // the client's side may be closed: the reply has begun
 	}
+	b.uptake.taken()
 	if b.stall > 0 {
 		b.pace(time.Now().Add(b.stall))
 	}
@@ -100,6 +102,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		// body whose next read the upstream is not ready for.
 		b.pace(time.Time{})
 	}
+	b.uptake.given()
 	return n, err
 }
 
@@ -132,6 +135,14 @@ func (b *requestBody) took(p []byte, err error) error {
 // and cancels the request, whose reply may be on its way, when that fails.
 func (b *requestBody) Close() error { return nil }
 
+// written notes that the upstream has all of the body, or wants no more. A nil
+// body has been written.
+func (b *requestBody) written() {
+	if b != nil {
+		b.uptake.close()
+	}
+}
+
 // stop ends the reading and tells how far it came.
 func (b *requestBody) stop() *audit.Body {
 	b.mu.Lock()
@@ -147,6 +158,7 @@ func (b *requestBody) release() { b.once.Do(b.letGo) }
 
 func (b *requestBody) letGo() {
 	b.unwatch()
+	b.uptake.close()
 	b.mu.Lock()
 	b.stopped = true
 	b.upload.stop()

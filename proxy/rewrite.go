@@ -68,7 +68,7 @@ func (p *headerPolicy) strip(header http.Header, trusted bool) {
 	var buf [64]byte
 	for name := range header {
 		folded := fold(buf[:0], name)
-		if p.ours[string(folded)] || !trusted && bytes.HasPrefix(folded, foldedForwarded) {
+		if p.ours[string(folded)] || !trusted && tellsOfTheWay(folded) {
 			delete(header, name)
 		}
 	}
@@ -76,6 +76,17 @@ func (p *headerPolicy) strip(header http.Header, trusted bool) {
 
 // foldedForwarded begins the folded names of X-Forwarded-For and its kin.
 var foldedForwarded = []byte("xforwarded")
+
+// foldedAddresses are the folded names of other headers in which proxies tell the
+// client's address, and some upstreams look for it first.
+var foldedAddresses = map[string]bool{
+	"xrealip": true, "xclientip": true, "xclusterclientip": true, "trueclientip": true,
+	"cfconnectingip": true, "fastlyclientip": true, "xoriginalforwardedfor": true,
+}
+
+func tellsOfTheWay(folded []byte) bool {
+	return bytes.HasPrefix(folded, foldedForwarded) || foldedAddresses[string(folded)]
+}
 
 // identify sets who asks.
 func (p *headerPolicy) identify(header http.Header, session *clerk.Session) {

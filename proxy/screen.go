@@ -26,6 +26,8 @@ func (h *Handler) screen(r *http.Request) *reply {
 		return invalid("the request target has a space")
 	case !forwardablePath(r):
 		return invalid("the path has bytes that can't be forwarded as they are")
+	case len(r.Header["Content-Type"]) > 1: // files are told of by one of them
+		return invalid("there is more than one Content-Type header")
 	case !printable(r.Header.Get("Upgrade")):
 		return invalid("the Upgrade header is malformed")
 	}

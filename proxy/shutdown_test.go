@@ -39,3 +39,32 @@ func TestShutdownServesWhoHasConnected(t *testing.T) {
 		t.Error("got a connection after the shutdown")
 	}
 }
+
+// A slicer hands out what comes on its connections byte by byte.
+type slicer struct{ net.Listener }
+
+// Accept implements [net.Listener].
+func (l slicer) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return sliced{c}, err
+}
+
+type sliced struct{ net.Conn }
+
+// Read implements [net.Conn].
+func (c sliced) Read(p []byte) (int, error) { return c.Conn.Read(p[:min(1, len(p))]) }
+
+// A connection of HTTP/2 is told to go, however its preface was cut into packets:
+// with nothing asked on it, it would be waited for until the end of the drain.
+func TestShutdownKnowsAPrefaceThatComesInPieces(t *testing.T) {
+	t.Parallel()
+	s := start(t, record(t, okReply).addr, setup{listener: slicer{listen(t)}})
+	c := s.dialHTTP2(1 << 16)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.stop()
+	}()
+	c.until(frameGoAway, 0)
+	within(t, done, "the shutdown")
+}

@@ -83,6 +83,18 @@ func TestBodiesThatStallAreGivenUp(t *testing.T) {
 	}
 }
 
+// A call may be quiet, and anybody can say that what he sends is one.
+func TestPublicBodiesStallWhateverTheyAreCalled(t *testing.T) {
+	t.Parallel()
+	with := stalling(stallSoon)
+	with.proxy.PublicRoutes = []string{"POST /hook"}
+	s := start(t, record(t, okReply).addr, with)
+	p := s.dial(plain("POST /hook", "x", "Content-Type: application/grpc", "Content-Length: 9"))
+	wantReply(t, p.reply("POST"), http.StatusRequestTimeout, "body_stalled",
+		"The request body did not arrive in time")
+	wantPlaces(t, s)
+}
+
 func TestSlowBodiesThatMovePass(t *testing.T) {
 	t.Parallel()
 	const stall, often, bytes = 600 * time.Millisecond, 60 * time.Millisecond, 11 // together longer than stall

@@ -29,6 +29,8 @@ func TestRepliesThatAreNoneAreBadGateways(t *testing.T) {
 		"TLS":            "\x15\x03\x01\x00\x02\x02\x46",
 		"another server": "220 mail.example ESMTP\r\n",
 		"half a head":    head + "X-A: 1\r\n",
+		"status 0":       "HTTP/1.1 000 None\r\nContent-Length: 2\r\n\r\nok",
+		"status 99":      "HTTP/1.1 099 None\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
 		"no header":      head + "no header\r\n\r\n",
 		"two lengths":    head + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nok",
 		"a bad length":   head + "Content-Length: -1\r\n\r\nok",
@@ -133,6 +135,24 @@ func TestUpstreamsThatTakeNothingTimeOut(t *testing.T) {
 				t.Errorf("got request %+v, want some of it", r.Req)
 			}
 		})
+	}
+}
+
+// On HTTP/2 it stands still on a connection that moves.
+func TestUpstreamsOfHTTP2ThatTakeNothingTimeOut(t *testing.T) {
+	t.Parallel()
+	s := start(t, h2cUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+	}), setup{timeout: 100 * time.Millisecond})
+	const size = 4 << 20 // more than may be on its way
+	p := s.dial(request("POST /", "", fmt.Sprintf("Content-Length: %d", size)))
+	go func() { _, _ = io.Copy(p.TCPConn, fill(size)) }()
+	wantReply(t, p.reply("POST"), http.StatusGatewayTimeout, "upstream_timeout", "Upstream timed out")
+	wantPlaces(t, s)
+	r := s.only(audit.Completed)
+	wantOutcome(t, r, audit.Timeout, "upstream_timeout", 504, 0)
+	if r.Req.Complete || r.Req.Bytes == 0 {
+		t.Errorf("got request %+v, want some of it", r.Req)
 	}
 }
 

@@ -85,6 +85,7 @@ func (s *sidecar) proxyConfig() proxy.Config {
 		TrustedProxies: c.TrustedProxies.Prefixes, TrustUnix: c.TrustedProxies.Unix,
 		MaxBodyBytes: int64(l.MaxBodyBytes), StallTimeout: l.StallTimeout,
 		MaxInFlight: int64(l.MaxInFlight), MaxStreams: int64(l.MaxStreams),
+		UpstreamStall:  c.Upstream.HeaderTimeout,
 		StreamLifetime: l.StreamLifetime.Duration, TokenLifetime: l.StreamLifetime.Token,
 		HideReasons: !c.DetailedErrors, Metrics: s.metrics, Log: s.log.Named("proxy"),
 	}
