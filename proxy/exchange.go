@@ -28,7 +28,7 @@ type exchange struct {
 	upgrade bool            // a WebSocket is asked for
 
 	byCookie bool                    // the token is in the cookie
-	place    *gauge                  // nil before enter
+	place    *places                 // nil before enter
 	ctx      context.Context         // of the forwarded request; r's before
 	cancel   context.CancelCauseFunc // ends it; nil if nothing but the client may
 	lifetime *time.Timer             // nil unless it is a stream with a bound

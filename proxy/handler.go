@@ -135,8 +135,8 @@ type Handler struct {
 	base     context.Context
 	abort    context.CancelCauseFunc
 	running  atomic.Int64 // calls of ServeHTTP
-	requests gauge
-	streams  gauge
+	requests places
+	streams  places
 	unknown  throttle // of callers
 	draining atomic.Bool
 }

@@ -9,33 +9,33 @@ import (
 	"tollbook/proxy/clerk"
 )
 
-// A gauge counts what is in use of something bounded. Half of it can be had by
+// A places counts what is in use of something bounded. Half of it can be had by
 // requests that nobody answers for: those who are known must not be shut out by
 // whoever finds a public route that is slow.
-type gauge struct {
+type places struct {
 	max    int64 // 0 means no bound
 	n      atomic.Int64
 	nobody atomic.Int64 // those of n without a user
 }
 
 // take reports whether there was room; then it must be given back.
-func (g *gauge) take(known bool) bool {
-	if !known && !takeOne(&g.nobody, (g.max+1)/2) {
+func (p *places) take(known bool) bool {
+	if !known && !takeOne(&p.nobody, (p.max+1)/2) {
 		return false
 	}
-	if takeOne(&g.n, g.max) {
+	if takeOne(&p.n, p.max) {
 		return true
 	}
 	if !known {
-		g.nobody.Add(-1)
+		p.nobody.Add(-1)
 	}
 	return false
 }
 
-func (g *gauge) give(known bool) {
-	g.n.Add(-1)
+func (p *places) give(known bool) {
+	p.n.Add(-1)
 	if !known {
-		g.nobody.Add(-1)
+		p.nobody.Add(-1)
 	}
 }
 

@@ -32,6 +32,7 @@ var metricTypes = map[string]string{
 	"tollbook_token_expired_late_seconds":    "histogram",
 	"tollbook_upstream_duration_seconds":     "histogram",
 	"tollbook_upstream_failures_total":       "counter",
+	"tollbook_certificate_not_after_seconds": "gauge",
 	"tollbook_audit_up":                      "gauge",
 	"tollbook_audit_commit_duration_seconds": "histogram",
 	"tollbook_audit_commit_records":          "histogram",

@@ -56,6 +56,10 @@ func TestTLSOnBothSides(t *testing.T) {
 	if proto := <-protos; proto != "HTTP/2.0" {
 		t.Errorf("got %s upstream, want HTTP/2.0", proto)
 	}
+	expiry := s.scrape(t).values["tollbook_certificate_not_after_seconds"]
+	if left := expiry - float64(time.Now().Unix()); left <= 0 || left > 2*time.Hour.Seconds() {
+		t.Errorf("got a certificate that expires in %v s, want within two hours", left)
+	}
 	newer := newPairFiles(t, t.TempDir(), "newer")
 	for from, to := range map[string]string{newer.cert: own.cert, newer.key: own.key} {
 		if err := os.Rename(from, to); err != nil {

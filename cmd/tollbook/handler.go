@@ -27,6 +27,7 @@ func (s *sidecar) openTransport(context.Context) (err error) {
 func (s *sidecar) openCertificate(context.Context) error {
 	t := &s.cfg.TLS
 	if t.CertFile == "" {
+		s.registry.MustRegister(certificateMetric(func() float64 { return 0 }))
 		return nil
 	}
 	certificate, err := proxy.LoadCertificate(proxy.CertificateConfig{
@@ -36,6 +37,9 @@ func (s *sidecar) openCertificate(context.Context) error {
 		return s.mistake(err, &t.CertFile, &t.KeyFile)
 	}
 	s.tls = certificate.TLSConfig()
+	s.registry.MustRegister(certificateMetric(func() float64 {
+		return float64(certificate.NotAfter().Unix())
+	}))
 	return nil
 }
 

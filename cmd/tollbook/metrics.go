@@ -30,6 +30,14 @@ func (s *sidecar) openMetrics(context.Context) error {
 	return nil
 }
 
+// certificateMetric reads when our certificate expires.
+func certificateMetric(notAfter func() float64) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "tollbook_certificate_not_after_seconds",
+		Help: "When the certificate that clients are shown expires, since 1970; 0: no TLS.",
+	}, notAfter)
+}
+
 // maxScrapes is how many scrapes are answered at once; the others get a 503.
 const maxScrapes = 4
 

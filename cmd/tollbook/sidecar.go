@@ -50,10 +50,11 @@ type sidecar struct {
 func openSidecar(ctx context.Context, cfg config, log, anchor *zap.Logger) (s *sidecar, err error) {
 	s = &sidecar{cfg: cfg, log: log, anchor: anchor}
 	parts := []func(context.Context) error{
+		s.openMetrics,
 		// Files that can't be used are mistakes in the settings: they are found
 		// before the trail has a start to tell of.
 		s.openTransport, s.openCertificate,
-		s.openMetrics, s.openListeners, s.openKeys, s.openTrail, s.openHandler,
+		s.openListeners, s.openKeys, s.openTrail, s.openHandler,
 	}
 	for _, open := range parts {
 		if err := open(ctx); err != nil {
