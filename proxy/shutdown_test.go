@@ -41,11 +41,15 @@ func TestShutdownServesWhoHasConnected(t *testing.T) {
 }
 
 // A slicer hands out what comes on its connections byte by byte.
-type slicer struct{ net.Listener }
+type slicer struct{ *net.TCPListener }
+
+func newSlicer(t *testing.T) slicer {
+	return slicer{listen(t).(*net.TCPListener)} //nolint:forcetypeassert // tcp
+}
 
 // Accept implements [net.Listener].
 func (l slicer) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
+	c, err := l.TCPListener.Accept()
 	return sliced{c}, err
 }
 
@@ -58,13 +62,17 @@ func (c sliced) Read(p []byte) (int, error) { return c.Conn.Read(p[:min(1, len(p
 // with nothing asked on it, it would be waited for until the end of the drain.
 func TestShutdownKnowsAPrefaceThatComesInPieces(t *testing.T) {
 	t.Parallel()
-	s := start(t, record(t, okReply).addr, setup{listener: slicer{listen(t)}})
+	s := start(t, record(t, okReply).addr, setup{listener: newSlicer(t)})
 	c := s.dialHTTP2(1 << 16)
+	if f, ok := c.readAny(); !ok || f.kind != frameSettings {
+		t.Fatalf("got frame %+v, want the server's settings", f)
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		s.stop()
 	}()
 	c.until(frameGoAway, 0)
+	_ = c.Close() // a client that goes need not be waited for
 	within(t, done, "the shutdown")
 }
