@@ -58,3 +58,10 @@ func (h *Handler) Flood() {
 
 // SlowBytes is what is read between two waits.
 const SlowBytes = slowBytes
+
+// Serving reports whether Serve has been called.
+func (s *Server) Serving() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.listeners) > 0
+}

@@ -166,6 +166,7 @@ func (s *sidecar) listen(l net.Listener) {
 	s.addr = l.Addr().String()
 	s.server = proxy.NewServer(s.handler, s.with)
 	go func() { _ = s.server.Serve(l) }()
+	eventually(s.t, "serving", s.server.Serving) // or a Shutdown would not know of it
 	own := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}
 	s.client = &http.Client{
 		Transport: own, Timeout: 3 * patience,

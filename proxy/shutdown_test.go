@@ -5,6 +5,11 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tollbook/proxy"
 )
 
 // Clients whose connection was made before the listener closed are served: it
@@ -75,4 +80,59 @@ func TestShutdownKnowsAPrefaceThatComesInPieces(t *testing.T) {
 	c.until(frameGoAway, 0)
 	_ = c.Close() // a client that goes need not be waited for
 	within(t, done, "the shutdown")
+}
+
+// A slowListener accepts nobody before it is told to.
+type slowListener struct {
+	*net.TCPListener
+	accept chan struct{} // closed when it may
+	asked  chan struct{} // one for each deadline
+}
+
+func (l *slowListener) Accept() (net.Conn, error) {
+	<-l.accept
+	return l.TCPListener.Accept()
+}
+
+func (l *slowListener) SetDeadline(t time.Time) error {
+	l.asked <- struct{}{}
+	return l.TCPListener.SetDeadline(t)
+}
+
+// The kernel has made the connections already that nobody has accepted.
+func TestShutdownAcceptsWhoWaits(t *testing.T) {
+	t.Parallel()
+	l := &slowListener{
+		TCPListener: listen(t).(*net.TCPListener), //nolint:forcetypeassert // tcp
+		accept:      make(chan struct{}), asked: make(chan struct{}, 99),
+	}
+	s := start(t, record(t, okReply).addr, setup{listener: l})
+	peers := []*peer{s.dial(request("GET /", "")), s.dial(request("GET /", "")), s.dial(request("GET /", ""))}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.stop()
+	}()
+	within(t, l.asked, "the shutdown")
+	close(l.accept)
+	for _, p := range peers {
+		wantStatus(t, p.reply("GET"), http.StatusOK)
+	}
+	within(t, done, "its end")
+}
+
+func TestServedRequestsAreNotCountedAsUnparsed(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	s := start(t, record(t, okReply).addr, setup{proxy: proxy.Config{Metrics: proxy.NewMetrics(reg)}})
+	p := s.dial(request("GET /", ""))
+	wantStatus(t, p.reply("GET"), http.StatusOK)
+	_ = p.Close()
+	broken := s.dial("GET / HTTP/1.1\r\nbad header\r\n\r\n")
+	wantStatus(t, broken.reply("GET"), http.StatusBadRequest)
+	_ = broken.Close()
+	if err := s.close(); err != nil {
+		t.Fatalf("closing: %v", err)
+	}
+	wantValues(t, scrape(t, reg), map[string]float64{"tollbook_requests_unparsed_total": 1})
 }
