@@ -64,7 +64,8 @@ func ownConn(c net.Conn) *conn {
 
 // Read implements [net.Conn].
 func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p[:c.allow(len(p))])
+	c.pauseInFlood()
+	n, err := c.Conn.Read(p)
 	c.credit -= n
 	if n > 0 && !c.wake(p[:n]) {
 		return 0, net.ErrClosed

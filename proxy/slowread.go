@@ -2,22 +2,20 @@ package proxy
 
 import "time"
 
-// slowBytes is how much is read of an HTTP/2 connection between two waits: a
-// request with a long token, or some hundred of the shortest.
+// slowBytes is how much is read of an HTTP/2 connection between two waits, or a
+// little more: a request with a long token, or some hundred of the shortest.
 const slowBytes = 4 << 10
 
-// allow returns how many of n bytes may be read now. Of an HTTP/2 connection on
-// which nobody is known that is little during a flood of refusals: its client
-// could ask without waiting for what it gets, and take back what it asked for.
-func (c *conn) allow(n int) int {
-	if c.known.Load() || c.state.Load() != connHTTP2 {
-		return n
+// pauseInFlood waits before the next read of an HTTP/2 connection on which nobody
+// is known, if much was read since the last wait and there is a flood of refusals:
+// its client could ask without waiting for what it gets, and take back what it
+// asked for.
+func (c *conn) pauseInFlood() {
+	if c.known.Load() || c.state.Load() != connHTTP2 || c.credit > 0 {
+		return
 	}
-	if c.credit <= 0 {
-		c.wait(c.server.handler.unknown.owed(time.Now()))
-		c.credit = slowBytes
-	}
-	return min(n, c.credit)
+	c.wait(c.server.handler.unknown.owed(time.Now()))
+	c.credit = slowBytes
 }
 
 // wait returns after d, or once the connection is closed.
