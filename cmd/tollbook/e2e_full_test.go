@@ -149,11 +149,17 @@ func (b *bed) wantSystemRecord(t *testing.T, kind string) {
 	t.Errorf("the trail has no system record of %s", kind)
 }
 
-// mountSmall mounts a file system of its own and returns where.
+// mountSmall mounts a file system that is soon full and returns where.
 func mountSmall(t *testing.T) string {
 	t.Helper()
+	return mountMemory(t, "256k")
+}
+
+// mountMemory mounts a file system of its own, in memory, and returns where.
+func mountMemory(t *testing.T, size string) string {
+	t.Helper()
 	folder := t.TempDir()
-	if out, err := mount(t.Context(), "mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder); err != nil {
+	if out, err := mount(t.Context(), "mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", folder); err != nil {
 		lacking(t, fmt.Sprintf("needs root and the permission to mount: %v %s", err, out))
 	}
 	t.Cleanup(func() { // before the folder is removed, after the program has ended

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -11,8 +12,11 @@ import (
 	"time"
 )
 
-// drip is how long the slow ones wait between two bytes.
+// drip is how long the slow ones wait between two bytes, on the average.
 const drip = 200 * time.Millisecond
+
+// dripping waits for the next byte. They must not all come at once.
+func dripping() { time.Sleep(drip/2 + rand.N(drip)) } //nolint:gosec // G404: any time will do
 
 // idle connections have had a reply and ask nothing more.
 func (s *soak) idle(t *testing.T, n int) (done func()) {
@@ -61,7 +65,7 @@ func (s *soak) webSockets(t *testing.T, n int) (done func()) {
 			if _, err := in.Discard(len("ping")); err != nil {
 				return
 			}
-			time.Sleep(drip)
+			dripping()
 		}
 	})
 }
@@ -93,7 +97,7 @@ func drop(c net.Conn) {
 		if _, err := io.WriteString(c, "a"); err != nil {
 			return
 		}
-		time.Sleep(drip)
+		dripping()
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 //
 // TOLLBOOK_TEST_SOAK is the length of each phase in milliseconds,
 // TOLLBOOK_TEST_SOAK_SCALE the size of the attacks in percent, and
-// TOLLBOOK_TEST_SOAK_P99=1 makes p99 count.
+// TOLLBOOK_TEST_SOAK_P99=1 makes p99 count, with the trail on a disk in memory.
 func TestSoak(t *testing.T) {
 	s := newSoak(t)
 	calm := attack{name: "quiet", mebibytes: 400}
@@ -60,6 +60,9 @@ func newSoak(t *testing.T) *soak {
 		percent: testCount(t, "TOLLBOOK_TEST_SOAK_SCALE", 2),
 		strict:  testNumber(t, "TOLLBOOK_TEST_SOAK_P99", 0) == 1,
 	}
+	if s.strict { // it is not the disk that is attacked, and its own stalls would drown the rest
+		s.trail = filepath.Join(mountMemory(t, "1g"), "trail")
+	}
 	settings := trusting(key)
 	s.sidecar = startSidecar(t, s.binary, newEchoes(t), s.trail, settings)
 	return s
@@ -95,6 +98,7 @@ func (s *soak) phase(t *testing.T, a attack) latencies {
 	if a.begin != nil {
 		done := a.begin(t, connections)
 		defer done()
+		time.Sleep(s.length / 8) // what it costs to begin is not what it costs
 	} else {
 		connections = 0
 	}
