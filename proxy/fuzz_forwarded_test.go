@@ -21,11 +21,14 @@ func hop(text string) (ip net.IP, written string) {
 		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 			return nil, ""
 		}
+		if strings.HasPrefix(text, "[") && !strings.Contains(host, ":") {
+			return nil, "" // brackets are IPv6's (RFC 3986 §3.2.2)
+		}
 		text = host
 	} else {
 		text = strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
 	}
-	if address, _, zoned := strings.Cut(text, "%"); zoned && strings.Contains(address, ":") {
+	if address, zone, zoned := strings.Cut(text, "%"); zoned && zone != "" && strings.Contains(address, ":") {
 		text = address
 	}
 	if ip = net.ParseIP(text); ip == nil {
@@ -43,6 +46,8 @@ func FuzzForwarded(f *testing.F) {
 		{"10.0.0.1:80", "10.0.0.3, unknown, 10.0.0.2", "10.0.0.0/8"},
 		{"[::1]:80", `2001:db8::1, [2001:db8::2]:443, "[2001:db8::3]"`, "::/0"},
 		{"[::ffff:10.0.0.1]:80", "::ffff:1.2.3.4, fe80::1%eth0", "10.0.0.0/8,fe80::/10"},
+		{"[::ffff:10.0.0.1]:80", "1.2.3.4, fe80::1%", "10.0.0.0/8,fe80::/10"},
+		{"10.0.0.1:80", "1.2.3.4, [10.0.0.2]:80", "10.0.0.0/8"},
 		{"1.2.3.4:80", "10.0.0.1", "10.0.0.0/8"},
 		{"@", "1.2.3.4", "0.0.0.0/0"},
 		{"10.0.0.1:80", ",,1.2.3.4:56,", "0.0.0.0/0"},
