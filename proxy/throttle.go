@@ -44,8 +44,8 @@ func (t *throttle) enter(now time.Time) (wait time.Duration) {
 }
 
 // slowDown lets a caller whom nobody knows wait, if there are too many of them:
-// on HTTP/1 for its refusal. On HTTP/2, where that would hold up nobody who resets
-// his streams (CVE-2023-44487), the connection is read slowly instead.
+// on HTTP/1 for its refusal. On HTTP/2 a client that resets its streams does not wait
+// for any (CVE-2023-44487): there the connection is read slowly instead.
 func (x *exchange) slowDown() {
 	if x.record.UserID != "" || x.h.draining.Load() {
 		return
